@@ -1,0 +1,1 @@
+"""Writers: what leaves the handler as files."""

@@ -1,0 +1,1 @@
+"""The service around the science: network, disk, database and clock."""

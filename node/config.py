@@ -1,0 +1,286 @@
+"""The configuration: one TOML file, every key overridable by environment, all mistakes reported together.
+
+`conf/node.toml` documents every key; a test holds that file to this one. Environment
+names are `PREPNODE_<SECTION>__<KEY>`, for example `PREPNODE_NODE__PORT=104`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.networks import IPvAnyNetwork
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from node.errors import ConfigError
+
+AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+VerdictName = Literal["ACCEPT", "ACCEPT_WARN", "QUARANTINE", "REJECT"]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Node(Section):
+    """Who the node is and where it keeps its data."""
+
+    ae_title: AETitle = "PREPNODE"
+    host: str = "0.0.0.0"  # noqa: S104 - a DICOM node listens on the hospital network
+    port: Port = 11112
+    data_dir: Path = Path("/var/lib/prepnode")
+    listeners: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class Peer(Section):
+    """One sender that may associate; with any peer listed, all others are refused."""
+
+    calling_aet: AETitle
+    hosts: tuple[IPvAnyNetwork, ...] = ()
+    max_associations: Annotated[int, Field(ge=1)] | None = None
+    quiet_s: Annotated[float, Field(gt=0)] | None = None
+
+
+class Listener(Section):
+    """How the C-STORE SCP behaves."""
+
+    max_associations: Annotated[int, Field(ge=1)] = 100
+    max_pdu: Annotated[int, Field(ge=4096, le=4194304)] = 131072
+    require_called_aet: bool = False
+    durability: Literal["fsync", "flush"] = "fsync"
+    acse_timeout_s: Annotated[float, Field(gt=0)] = 10
+    network_timeout_s: Annotated[float, Field(gt=0)] = 60
+    max_instance_mb: Annotated[int, Field(ge=1)] = 4096
+    peer: tuple[Peer, ...] = ()
+
+
+class Tls(Section):
+    """DICOM over TLS (PS3.15 B.12, BCP 195)."""
+
+    enabled: bool = False
+    cert: str = ""
+    key: str = ""
+    ca: str = ""
+    require_client_cert: bool = True
+
+
+class Registry(Section):
+    """Where the registry is."""
+
+    url: str = "sqlite:///{data_dir}/registry.db"
+
+
+class Jobs(Section):
+    """What runs the work, and the limits of one series."""
+
+    url: str = "sqlite:///{data_dir}/jobs.db"
+    workers: Annotated[int, Field(ge=1, le=256)] = 2
+    timeout_s: Annotated[float, Field(gt=0)] = 900
+    memory_mb: Annotated[int, Field(ge=256)] = 8192
+
+
+class CompletionKeys(Section):
+    """When a series is taken as complete."""
+
+    quiet_s: Annotated[float, Field(gt=0)] = 10
+    settle_s: Annotated[float, Field(gt=0)] = 1
+    cap_s: Annotated[float, Field(gt=0)] = 3600
+
+
+class Web(Section):
+    """The HTTP side."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8112
+    token_file: str = ""
+
+
+class Retention(Section):
+    """What is kept for how long, and how much space stays free."""
+
+    spool_days: Annotated[int, Field(ge=0)] = 30
+    outputs_days: Annotated[int, Field(ge=0)] = 0
+    min_free_gb: Annotated[float, Field(ge=0)] = 5
+
+
+class Destination(Section):
+    """Where products go. Which further keys are needed depends on `kind`."""
+
+    name: Name
+    kind: str
+    path: Path | None = None
+    host: str = ""
+    port: Port = 0
+    called_aet: AETitle | None = None
+    calling_aet: AETitle | None = None
+    url: str = ""
+    max_age_h: Annotated[float, Field(gt=0)] = 168
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    timeout_s: Annotated[float, Field(gt=0)] = 60
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Destination:
+        if self.kind == "folder" and self.path is None:
+            raise ValueError(f"destination {self.name!r}: kind 'folder' needs `path`")
+        if self.kind == "dicom" and not (self.host and self.port and self.called_aet):
+            raise ValueError(f"destination {self.name!r}: kind 'dicom' needs `host`, `port` and `called_aet`")
+        if self.kind in ("stow", "s3", "webhook"):
+            raise ValueError(f"destination {self.name!r}: kind {self.kind!r} is not in this version")
+        return self
+
+
+class Route(Section):
+    """Which series get which profile and go where; the first match wins unless it says `continue`."""
+
+    name: Name
+    match: dict[str, Any] = Field(default_factory=dict)
+    profile: str = "default"
+    destinations: tuple[str, ...] = ()
+    send: tuple[Literal["outputs", "report", "originals"], ...] = ("outputs", "report")
+    continue_: bool = Field(default=False, alias="continue")
+
+
+class Profile(Section):
+    """A recipe: how a volume is wanted. See `handlers.api.Recipe` for the meaning of each key."""
+
+    orientation: Annotated[str, Field(pattern=r"^(native|[LRAPSI]{3})$")] = "LPS"
+    spacing_mm: tuple[float, float, float] | None = None
+    interpolator: Literal["linear", "bspline", "nearest"] = "linear"
+    intensity: str = "none"
+    fill_missing: bool = False
+    resample_variable: bool = False
+    accept_kernels: tuple[Literal["smooth", "medium", "sharp", "unknown"], ...] = ()
+    need_phase: bool = False
+    dtype: Literal["auto", "float32", "int16"] = "auto"
+    save_padding_mask: bool = False
+    policy: dict[str, VerdictName] = Field(default_factory=dict)
+    rules: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    writers: tuple[str, ...] = ()
+    handler: str = ""
+
+
+class Config(BaseSettings):
+    """The whole configuration, valid as far as it can be checked without starting anything."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="PREPNODE_", env_nested_delimiter="__"
+    )
+
+    node: Node = Node()
+    listener: Listener = Listener()
+    tls: Tls = Tls()
+    registry: Registry = Registry()
+    jobs: Jobs = Jobs()
+    completion: CompletionKeys = CompletionKeys()
+    web: Web = Web()
+    retention: Retention = Retention()
+    destination: tuple[Destination, ...] = ()
+    route: tuple[Route, ...] = ()
+    profile: dict[str, Profile] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file; no other source counts."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _cross_references(self) -> Config:
+        mistakes = list(_cross_reference_mistakes(self))
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
+
+    @property
+    def registry_url(self) -> str:
+        """The registry's database URL with `{data_dir}` filled in."""
+        return self.registry.url.format(data_dir=self.node.data_dir)
+
+    @property
+    def jobs_url(self) -> str:
+        """The job engine's database URL with `{data_dir}` filled in."""
+        return self.jobs.url.format(data_dir=self.node.data_dir)
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where received bytes are kept."""
+        return self.node.data_dir / "spool"
+
+    @property
+    def outputs_dir(self) -> Path:
+        """Where results are written."""
+        return self.node.data_dir / "outputs"
+
+
+def _cross_reference_mistakes(config: Config) -> list[str]:
+    names = [destination.name for destination in config.destination]
+    mistakes = [
+        f"destination {name!r} is defined twice" for name in sorted(set(names)) if names.count(name) > 1
+    ]
+    profiles = {"default", *config.profile}
+    for route in config.route:
+        mistakes += [
+            f"route {route.name!r}: destination {name!r} is not defined; known: {', '.join(names) or 'none'}"
+            for name in route.destinations
+            if name not in names
+        ]
+        if route.profile not in profiles:
+            mistakes.append(
+                f"route {route.name!r}: profile {route.profile!r} is not defined; there are: "
+                + ", ".join(sorted(profiles))
+            )
+    if config.tls.enabled and not (config.tls.cert and config.tls.key):
+        mistakes.append("tls: enabled, but `cert` or `key` is empty")
+    return mistakes
+
+
+def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Config:
+    """Read the configuration from a file (None: defaults and environment alone).
+
+    `overrides` are tables laid over the file's, as {"node": {"port": 0}}; the environment wins over both.
+
+    Raises:
+        ConfigError: with every mistake found, each naming its key.
+    """
+    tables: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError([f"{path}: no such file; give one with -c FILE"]) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError([f"{path}: not valid TOML: {error}"]) from None
+        except OSError as error:
+            raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    for section, values in (overrides or {}).items():
+        if isinstance(values, dict) and isinstance(tables.get(section), dict):
+            tables[section] = {**tables[section], **values}
+        else:
+            tables[section] = values
+    try:
+        return Config(**tables)
+    except ValidationError as error:
+        where = str(path) if path else "configuration"
+        raise ConfigError([_plain(where, item) for item in error.errors()]) from None
+
+
+def _plain(where: str, item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{where}: {key}: unknown key"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{where}: {key}: {message}" if key else f"{where}: {message}"

@@ -1,0 +1,1 @@
+"""Destinations: how a product leaves the node."""

@@ -1,0 +1,1 @@
+"""What the node knows of studies, series, volumes, findings, outputs and deliveries, and their history."""
