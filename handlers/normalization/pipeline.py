@@ -1,0 +1,78 @@
+"""The order of the steps: from the bytes of files to modality units, and on to the canonical volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from handlers import api
+from handlers.api import Recipe, Step
+from handlers.model import Volume
+from handlers.normalization.duplicates import drop_duplicates
+from handlers.normalization.gaps import RepairGaps
+from handlers.normalization.intensity import ScaleIntensity
+from handlers.normalization.modality_transform import apply_modality_transform
+from handlers.normalization.orientation import Reorient
+from handlers.normalization.padding import mark_declared_padding, mark_undeclared_padding
+from handlers.normalization.placement import place_in_space
+from handlers.normalization.polarity import set_polarity
+from handlers.normalization.resampling import Resample
+from handlers.normalization.statistics import measure_values
+from handlers.normalization.stored_values import decode_stored_values
+from handlers.normalization.tilt import correct_tilt
+
+MEASURE_STEPS: tuple[Step, ...] = (
+    decode_stored_values,
+    mark_declared_padding,
+    apply_modality_transform,
+    set_polarity,
+    mark_undeclared_padding,
+    drop_duplicates,
+    place_in_space,
+    measure_values,
+)
+
+
+def canonical_steps(recipe: Recipe) -> tuple[Step, ...]:
+    """Return the steps from modality units to what the profile wants, in their order; plug-ins run last.
+
+    Raises:
+        PluginError: a step is named that no installed package offers.
+    """
+    return (
+        RepairGaps(fill_missing=recipe.fill_missing, resample_variable=recipe.resample_variable),
+        correct_tilt,
+        Reorient(recipe.orientation),
+        Resample(recipe.spacing_mm, recipe.interpolator),
+        ScaleIntensity(recipe.intensity),
+        *(api.load("prepnode.steps", name) for name in recipe.steps),
+    )
+
+
+def to_modality_units(volume: Volume) -> Volume:
+    """Decode the frames of a volume and bring them to modality units (HU, Bq/ml, MR as displayed).
+
+    Fills values, padding, units, background, polarity, affine, spacing, measured; appends
+    steps and findings.
+
+    Raises:
+        PixelDataError: the pixel data cannot be decoded (ING-004, PIX-001, PIX-006).
+        VolumeError: there is no usable modality transformation (HU-001, RSC-003).
+        MalformedAttributeError: an attribute that a step needs is no number.
+    """
+    return _run(MEASURE_STEPS, volume)
+
+
+def to_canonical(volume: Volume, recipe: Recipe) -> Volume:
+    """Bring a volume in modality units to the even, upright, oriented grid that the profile wants.
+
+    Raises:
+        VolumeError: a step cannot be done on this volume; its code says which.
+        PluginError: the profile names a step that is not installed.
+    """
+    return _run(canonical_steps(recipe), volume)
+
+
+def _run(steps: Iterable[Step], volume: Volume) -> Volume:
+    for step in steps:
+        volume = step(volume)
+    return volume
