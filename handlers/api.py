@@ -72,6 +72,37 @@ class Recipe:
     release: bool = False
 
 
+def per_volume(writer: Writer) -> Writer:
+    """Mark a writer that needs voxel values.
+
+    Such a writer is called once per volume, with an outcome that holds this volume alone and
+    its values. A writer without the mark is called once, at the end, with the whole outcome and
+    all findings; by then the values are on disk and no longer in memory.
+    """
+    writer.per_volume = True  # type: ignore[attr-defined]
+    return writer
+
+
+def needs_values(rule: TriageRule) -> TriageRule:
+    """Mark a triage rule that looks at pixel values.
+
+    Such a rule is called once per volume, with a series whose `volumes` hold this volume alone, its
+    values in modality units. A rule without the mark is called once, before any pixel is read.
+    """
+    rule.needs_values = True  # type: ignore[attr-defined]
+    return rule
+
+
+def is_on_values(rule: TriageRule) -> bool:
+    """Say whether a rule looks at pixel values; see `needs_values`."""
+    return bool(getattr(rule, "needs_values", False))
+
+
+def is_per_volume(writer: Writer) -> bool:
+    """Say whether a writer is called once per volume; see `per_volume`."""
+    return bool(getattr(writer, "per_volume", False))
+
+
 def installed(group: str) -> dict[str, str]:
     """Return the plug-ins of one entry-point group, name -> "module:attribute"."""
     return {point.name: point.value for point in sorted(entry_points(group=group), key=lambda p: p.name)}

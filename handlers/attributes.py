@@ -108,6 +108,9 @@ def private(source: Source, group: int, creator: str, offset: int) -> Any | None
 
     The block of a private creator is dynamic (PS3.5 section 7.8.1), so the element is never
     addressed by a fixed number.
+
+    Raises:
+        MalformedAttributeError: the element, or a creator of the group, cannot be converted.
     """
     header = source.instance.header if isinstance(source, Frame) else _header(source)
     try:
@@ -115,6 +118,9 @@ def private(source: Source, group: int, creator: str, offset: int) -> Any | None
         return block[offset].value if offset in block else None
     except KeyError:
         return None
+    except Exception as error:  # pydicom converts lazily and raises whatever the converter raised
+        name = f"private element ({group:04X},xx{offset:02X}) of {creator}"
+        raise MalformedAttributeError(f"{name} cannot be read: {error}") from error
 
 
 def image_type(source: Source) -> tuple[str, ...]:

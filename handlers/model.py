@@ -106,7 +106,9 @@ class Geometry:
     n-1): its length along the normal is `spacing_mm[2]`, and its angle to the normal is
     `shear_deg` (gantry tilt). `gaps_mm` are the n-1 distances along the normal.
     `missing` holds, for each interior hole, (index of the slice before it, slices missing).
-    `duplicates` are pairs of indices of frames at one position.
+    `duplicates` are pairs of indices of frames at one position. `slice_spacing_source` is
+    "positions"; where all frames lie at one position, it is the keyword that the length of `slice_step`
+    was taken from, or "unknown" (then 1 mm, so that the affine can be inverted).
     """
 
     origin: tuple[float, float, float]
@@ -124,6 +126,7 @@ class Geometry:
     duplicates: tuple[tuple[int, int], ...]
     is_uniform: bool
     orientation: str
+    slice_spacing_source: str = "positions"
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -155,6 +158,8 @@ class Volume:
     `spacing_mm` is (column, row, slice); None entries are unknown, never 1.0. `units` is
     UCUM ("[hnsf'U]", "Bq/ml", "1" for arbitrary). `background` replaces padding.
     `measured` are the statistics of `values` in modality units before any interpolation.
+    `written` keeps what is known of the last array once `values` are dropped: its `shape`
+    (columns, rows, slices), `padding_voxels`, and `statistics` where they differ from `measured`.
     """
 
     index: int
@@ -171,6 +176,7 @@ class Volume:
     background: float = 0.0
     polarity_inverted: bool = False
     measured: Mapping[str, float] = field(default_factory=dict)
+    written: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[AppliedStep, ...] = ()
     findings: tuple[Finding, ...] = ()
 

@@ -7,11 +7,22 @@ names are `PREPNODE_<SECTION>__<KEY>`, for example `PREPNODE_NODE__PORT=104`.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.networks import IPvAnyNetwork
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from node.errors import ConfigError
@@ -20,6 +31,17 @@ AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 VerdictName = Literal["ACCEPT", "ACCEPT_WARN", "QUARANTINE", "REJECT"]
+
+
+def _fillable(url: str) -> str:
+    try:
+        url.format(data_dir="")
+    except (KeyError, IndexError, ValueError):
+        raise ValueError("only {data_dir} is filled in; write any other brace twice") from None
+    return url
+
+
+DatabaseURL = Annotated[str, AfterValidator(_fillable)]
 
 
 class Section(BaseModel):
@@ -73,13 +95,13 @@ class Tls(Section):
 class Registry(Section):
     """Where the registry is."""
 
-    url: str = "sqlite:///{data_dir}/registry.db"
+    url: DatabaseURL = "sqlite:///{data_dir}/registry.db"
 
 
 class Jobs(Section):
     """What runs the work, and the limits of one series."""
 
-    url: str = "sqlite:///{data_dir}/jobs.db"
+    url: DatabaseURL = "sqlite:///{data_dir}/jobs.db"
     workers: Annotated[int, Field(ge=1, le=256)] = 2
     timeout_s: Annotated[float, Field(gt=0)] = 900
     memory_mb: Annotated[int, Field(ge=256)] = 8192
@@ -124,16 +146,6 @@ class Destination(Section):
     concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     timeout_s: Annotated[float, Field(gt=0)] = 60
     options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _complete(self) -> Destination:
-        if self.kind == "folder" and self.path is None:
-            raise ValueError(f"destination {self.name!r}: kind 'folder' needs `path`")
-        if self.kind == "dicom" and not (self.host and self.port and self.called_aet):
-            raise ValueError(f"destination {self.name!r}: kind 'dicom' needs `host`, `port` and `called_aet`")
-        if self.kind in ("stow", "s3", "webhook"):
-            raise ValueError(f"destination {self.name!r}: kind {self.kind!r} is not in this version")
-        return self
 
 
 class Route(Section):
@@ -198,12 +210,21 @@ class Config(BaseSettings):
         """Let the environment win over the file; no other source counts."""
         return env_settings, init_settings
 
-    @model_validator(mode="after")
-    def _cross_references(self) -> Config:
-        mistakes = list(_cross_reference_mistakes(self))
-        if mistakes:
-            raise ValueError("; ".join(mistakes))
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report_all_mistakes(cls, tables: Any, validate: ModelWrapValidatorHandler[Config]) -> Config:
+        """Check each key, and what keys say of one another, so that neither hides the other."""
+        mistakes: list[InitErrorDetails] = []
+        config = None
+        try:
+            config = validate(tables)
+            tables = config.model_dump(by_alias=True)
+        except ValidationError as error:
+            mistakes += [_mistake(item["type"], item["msg"], item["loc"]) for item in error.errors()]
+        mistakes += [_mistake("between_keys", message) for message in _mistakes_between_keys(tables)]
+        if mistakes or config is None:
+            raise ValidationError.from_exception_data(cls.__name__, mistakes)
+        return config
 
     @property
     def registry_url(self) -> str:
@@ -226,26 +247,61 @@ class Config(BaseSettings):
         return self.node.data_dir / "outputs"
 
 
-def _cross_reference_mistakes(config: Config) -> list[str]:
-    names = [destination.name for destination in config.destination]
-    mistakes = [
-        f"destination {name!r} is defined twice" for name in sorted(set(names)) if names.count(name) > 1
-    ]
-    profiles = {"default", *config.profile}
-    for route in config.route:
-        mistakes += [
-            f"route {route.name!r}: destination {name!r} is not defined; known: {', '.join(names) or 'none'}"
-            for name in route.destinations
-            if name not in names
-        ]
-        if route.profile not in profiles:
-            mistakes.append(
-                f"route {route.name!r}: profile {route.profile!r} is not defined; there are: "
-                + ", ".join(sorted(profiles))
-            )
-    if config.tls.enabled and not (config.tls.cert and config.tls.key):
-        mistakes.append("tls: enabled, but `cert` or `key` is empty")
-    return mistakes
+def _mistake(kind: str, message: str, loc: tuple[int | str, ...] = ()) -> InitErrorDetails:
+    return InitErrorDetails(
+        type=PydanticCustomError(kind, "{message}", {"message": message}), loc=loc, input=None
+    )
+
+
+def _mistakes_between_keys(tables: Any) -> Iterator[str]:
+    """Look for names that nothing bears, and for keys that another key asks for.
+
+    `tables` may hold other mistakes as well, which the check of each key tells.
+    """
+    destinations = _tables_in(tables, "destination")
+    names = [str(table.get("name")) for table in destinations]
+    for name in sorted(set(names)):
+        if names.count(name) > 1:
+            yield f"destination {name!r} is defined twice"
+    for table in destinations:
+        yield from _mistakes_of_kind(table)
+    profiles = tables.get("profile")
+    known = {"default", *(profiles if isinstance(profiles, dict) else ())}
+    for route in _tables_in(tables, "route"):
+        label, wanted = f"route {route.get('name')!r}", route.get("destinations", ())
+        for name in wanted if isinstance(wanted, (list, tuple)) else ():
+            if name not in names:
+                there_are = ", ".join(sorted(set(names))) or "none"
+                yield f"{label}: destination {name!r} is not defined; there are: {there_are}"
+        profile = route.get("profile", "default")
+        if isinstance(profile, str) and profile not in known:
+            yield f"{label}: profile {profile!r} is not defined; there are: {', '.join(sorted(known))}"
+    tls = tables.get("tls", {})
+    if isinstance(tls, dict) and _is_true(tls.get("enabled")) and not (tls.get("cert") and tls.get("key")):
+        yield "tls: enabled, but `cert` or `key` is empty"
+
+
+def _mistakes_of_kind(destination: dict[str, Any]) -> Iterator[str]:
+    label, kind = f"destination {destination.get('name')!r}", destination.get("kind")
+    if kind == "folder" and destination.get("path") is None:
+        yield f"{label}: kind 'folder' needs `path`"
+    if kind == "dicom" and not all(destination.get(key) for key in ("host", "port", "called_aet")):
+        yield f"{label}: kind 'dicom' needs `host`, `port` and `called_aet`"
+    if kind in ("stow", "s3", "webhook"):
+        yield f"{label}: kind {kind!r} is not in this version"
+
+
+def _is_true(value: Any) -> bool:
+    """Read a truth value that may still be the text of an environment variable."""
+    try:
+        return TypeAdapter(bool).validate_python(value)
+    except ValidationError:
+        return False
+
+
+def _tables_in(tables: Any, key: str) -> list[dict[str, Any]]:
+    found = tables.get(key, ())
+    return [table for table in found if isinstance(table, dict)] if isinstance(found, (list, tuple)) else []
 
 
 def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Config:

@@ -8,6 +8,7 @@
     ├── RegistryError        the registry cannot be read or written (0xA701)
     │   └── IllegalMoveError a series was to be moved to a state it cannot reach from where it is
     ├── ProcessingError      a series could not be processed: crash, time limit, memory limit
+    │   └── ProcessingStoppedError  the node is stopping; the series is processed after the next start
     └── DeliveryError        a destination did not take a product; `retryable` says whether to try again
 
 Each message says what failed, for which UID or path, and what to do next.
@@ -48,6 +49,10 @@ class IllegalMoveError(RegistryError):
 
 class ProcessingError(NodeError):
     """A series could not be processed: its child process crashed, took too long or too much memory."""
+
+
+class ProcessingStoppedError(ProcessingError):
+    """The node is stopping, so the series was not processed; its job runs again after the next start."""
 
 
 class DeliveryError(NodeError):

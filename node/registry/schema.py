@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, MetaData, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 UID = String(64)
@@ -24,7 +24,11 @@ class Base(DeclarativeBase):
     """Typed rows; times are UTC without zone."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: DateTime}  # noqa: RUF012 - read by SQLAlchemy
+    type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy
+        dict[str, Any]: JSON,
+        list[Any]: JSON(none_as_null=True),
+        datetime: DateTime,
+    }
 
 
 class Study(Base):
@@ -93,11 +97,11 @@ class Instance(Base):
     ImagePositionPatient: Mapped[list[Any] | None] = mapped_column(default=None)
     ImageOrientationPatient: Mapped[list[Any] | None] = mapped_column(default=None)
     path: Mapped[str]
-    size_bytes: Mapped[int]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     is_conflict: Mapped[bool] = mapped_column(default=False)
     calling_ae_title: Mapped[str | None] = mapped_column(default=None)
-    association: Mapped[str | None] = mapped_column(default=None, index=True)
+    association: Mapped[str | None] = mapped_column(String(64), default=None, index=True)
     received_at: Mapped[datetime]
 
 
@@ -140,7 +144,7 @@ class Finding(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     SeriesInstanceUID: Mapped[str] = mapped_column(ForeignKey("series.SeriesInstanceUID"))
     revision: Mapped[int]
-    code: Mapped[str] = mapped_column(String(16), index=True)
+    code: Mapped[str] = mapped_column(String(64), index=True)
     severity: Mapped[str] = mapped_column(String(8))
     scope: Mapped[str] = mapped_column(String(8))
     target: Mapped[str]
@@ -157,10 +161,10 @@ class Output(Base):
     SeriesInstanceUID: Mapped[str] = mapped_column(ForeignKey("series.SeriesInstanceUID"))
     revision: Mapped[int]
     volume_index: Mapped[int | None] = mapped_column(default=None)
-    kind: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(64))
     path: Mapped[str]
     sha256: Mapped[str] = mapped_column(String(64))
-    size_bytes: Mapped[int]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
     is_superseded: Mapped[bool] = mapped_column(default=False)
 
 
@@ -200,7 +204,7 @@ class Association(Base):
     """One association: who, what came of it, and how it ended; completion reads the end."""
 
     __tablename__ = "association"
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
     calling_ae_title: Mapped[str]
     called_ae_title: Mapped[str]
     source_address: Mapped[str]
@@ -208,4 +212,4 @@ class Association(Base):
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
     end: Mapped[str | None] = mapped_column(String(16), default=None)
     n_received: Mapped[int] = mapped_column(default=0)
-    n_bytes: Mapped[int] = mapped_column(default=0)
+    n_bytes: Mapped[int] = mapped_column(BigInteger, default=0)

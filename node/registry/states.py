@@ -1,4 +1,4 @@
-"""The states of a series, and the legal moves between them.
+"""The states of a series and of a delivery, and the legal moves between them.
 
     RECEIVING ──► COMPLETE ──► PROCESSING ──┬─► PROCESSED
         ▲             ▲                     ├─► HELD      (a person decides: release, reject, reprocess)
@@ -6,6 +6,11 @@
         └─────────────┴── a late instance, a release or a reprocess opens revision r+1
 
 PROCESSING may go back to COMPLETE when the job was lost and is submitted again.
+
+    PENDING ──┬─► DELIVERED
+       ▲      ├─► FAILED      (given up; a person may retry)
+       │      ├─► DROPPED     (by a person)
+       └──────┴─► SUPERSEDED  (a later revision was finished)
 """
 
 from enum import StrEnum
@@ -24,6 +29,16 @@ class SeriesState(StrEnum):
     FAILED = "FAILED"
 
 
+class DeliveryState(StrEnum):
+    """What became of a delivery."""
+
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+    DROPPED = "DROPPED"
+    SUPERSEDED = "SUPERSEDED"
+
+
 LEGAL_MOVES: dict[SeriesState, frozenset[SeriesState]] = {
     SeriesState.RECEIVING: frozenset({SeriesState.COMPLETE}),
     SeriesState.COMPLETE: frozenset({SeriesState.PROCESSING, SeriesState.RECEIVING}),
@@ -40,23 +55,20 @@ LEGAL_MOVES: dict[SeriesState, frozenset[SeriesState]] = {
     SeriesState.HELD: frozenset({SeriesState.RECEIVING, SeriesState.COMPLETE, SeriesState.PROCESSED}),
     SeriesState.FAILED: frozenset({SeriesState.RECEIVING, SeriesState.COMPLETE}),
 }
+ENDS = frozenset({SeriesState.PROCESSED, SeriesState.HELD, SeriesState.FAILED})
 OPENS_A_REVISION = frozenset(
-    {
-        (source, target)
-        for source in (
-            SeriesState.COMPLETE,
-            SeriesState.PROCESSING,
-            SeriesState.PROCESSED,
-            SeriesState.HELD,
-            SeriesState.FAILED,
-        )
-        for target in (SeriesState.RECEIVING,)
-    }
-    | {
-        (source, SeriesState.COMPLETE)
-        for source in (SeriesState.PROCESSED, SeriesState.HELD, SeriesState.FAILED)
-    }
+    {(source, SeriesState.RECEIVING) for source in SeriesState if source is not SeriesState.RECEIVING}
+    | {(source, SeriesState.COMPLETE) for source in ENDS}
 )
+LEGAL_DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
+    DeliveryState.PENDING: frozenset(set(DeliveryState) - {DeliveryState.PENDING}),
+    DeliveryState.DELIVERED: frozenset(),
+    DeliveryState.FAILED: frozenset(
+        {DeliveryState.PENDING, DeliveryState.DROPPED, DeliveryState.SUPERSEDED, DeliveryState.DELIVERED}
+    ),
+    DeliveryState.DROPPED: frozenset({DeliveryState.PENDING, DeliveryState.DELIVERED}),
+    DeliveryState.SUPERSEDED: frozenset({DeliveryState.DELIVERED}),  # it was under way, and the peer took it
+}
 
 
 def move(source: SeriesState, target: SeriesState) -> SeriesState:
@@ -67,4 +79,15 @@ def move(source: SeriesState, target: SeriesState) -> SeriesState:
     """
     if target not in LEGAL_MOVES[source]:
         raise IllegalMoveError(f"a series cannot go from {source} to {target}")
+    return target
+
+
+def move_delivery(source: DeliveryState, target: DeliveryState) -> DeliveryState:
+    """Return `target` when the move is legal.
+
+    Raises:
+        IllegalMoveError: a delivery cannot go from `source` to `target`.
+    """
+    if target not in LEGAL_DELIVERY_MOVES[source]:
+        raise IllegalMoveError(f"a delivery cannot go from {source} to {target}")
     return target

@@ -1,0 +1,102 @@
+"""What made a result: software, versions, configuration, plan, and the identity of what it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from handlers.api import Recipe
+from handlers.model import Series, Volume
+from handlers.outputs.json_values import canonical, digest
+
+PIPELINE_VERSION = "1"  # raised with any change of an output value, together with the golden files
+# Names of volumes and derived objects live in this namespace (RFC 4122 version 5).
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "prepnode.handlers.outputs")
+# Distributions whose code can change an output value; read without importing them.
+DISTRIBUTIONS = (
+    "numpy",
+    "pydicom",
+    "SimpleITK",
+    "nibabel",
+    "isal",
+    "pillow",
+    "highdicom",
+    "python-gdcm",
+    "pylibjpeg",
+    "pylibjpeg-openjpeg",
+    "pylibjpeg-rle",
+    "pyjpegls",
+)
+# The keys of a recipe that decide voxel values; the others decide verdicts and files.
+PLAN_KEYS = (
+    "orientation",
+    "spacing_mm",
+    "interpolator",
+    "intensity",
+    "fill_missing",
+    "resample_variable",
+    "dtype",
+    "steps",
+)
+
+
+def provenance(series: Series, recipe: Recipe) -> dict[str, Any]:
+    """Describe how a series is processed; the same series, recipe and software give the same description."""
+    as_data = asdict(recipe)
+    return {
+        "software": f"prepnode {software_version()}",
+        "pipeline_version": PIPELINE_VERSION,
+        "versions": versions(),
+        "recipe": as_data,
+        "config_sha256": digest(as_data),
+        "plan": plan(recipe),
+        "plan_sha256": digest(plan(recipe)),
+        "sop_uid_digest": sop_uid_digest(instance.sop_instance_uid for instance in series.instances),
+    }
+
+
+def plan(recipe: Recipe) -> dict[str, Any]:
+    """Return what is to be done to voxel values, as data."""
+    as_data = asdict(recipe)
+    return {"pipeline_version": PIPELINE_VERSION, **{key: as_data[key] for key in PLAN_KEYS}}
+
+
+def software_version() -> str:
+    """Return the version of this package."""
+    return version("prepnode")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of every library that can change an output value."""
+    found = {"python": platform.python_version(), "prepnode": software_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def sop_uid_digest(uids: Iterable[str]) -> str:
+    r"""Return the SHA-256 of the sorted SOP Instance UIDs, joined by "\n"."""
+    return hashlib.sha256("\n".join(sorted(uids)).encode("utf-8")).hexdigest()
+
+
+def volume_uid(series: Series, volume: Volume) -> str:
+    """Name a volume by what it was made of: series, split keys and frames. It never depends on the recipe."""
+    frames = sorted(f"{frame.instance.sop_instance_uid}#{frame.number}" for frame in volume.frames)
+    content = canonical([series.series_instance_uid, volume.split_key, frames])
+    return str(uuid.uuid5(NAMESPACE, content))
+
+
+def derived_uid(*parts: str) -> str:
+    """Compute a DICOM UID from what a derived object is made of, so that a re-run makes the same object.
+
+    Source: PS3.5 section B.2 (UUID derived UIDs, root 2.25).
+    """
+    return f"2.25.{uuid.uuid5(NAMESPACE, canonical(list(parts))).int}"

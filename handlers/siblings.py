@@ -1,0 +1,71 @@
+"""Tell each series what is known of the others of its study."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from handlers import attributes
+from handlers.errors import MalformedAttributeError
+from handlers.model import Series, SiblingSeries
+
+TEXTS = (
+    "Modality", "SOPClassUID", "SeriesDescription", "ProtocolName", "BodyPartExamined", "Manufacturer",
+    "ManufacturerModelName", "FrameOfReferenceUID", "PatientPosition", "ConvolutionKernel", "AcquisitionDate",
+    "AcquisitionTime", "AcquisitionDateTime", "SeriesDate", "SeriesTime", "StudyDate", "StudyTime",
+    "ContrastBolusAgent", "ContrastBolusStartTime", "IrradiationEventUID", "Laterality", "ImageLaterality",
+    "ViewPosition", "PresentationIntentType", "ImageType", "ScanOptions",
+)  # fmt: skip
+NUMBERS = (
+    "SeriesNumber", "AcquisitionNumber", "InstanceNumber", "NumberOfFrames", "ImagesInAcquisition", "Rows",
+    "Columns", "TriggerTime", "NominalPercentageOfCardiacPhase", "ImagePositionPatient",
+    "ImageOrientationPatient",
+)  # fmt: skip
+LISTS = {
+    "ImageType",
+    "ScanOptions",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+}  # also when of one value
+
+
+def with_siblings(series: Sequence[Series]) -> list[Series]:
+    """Fill `Series.study` with the header facts of the other series of the same study.
+
+    The facts are those of the first instance of each, as JSON would hold them: text, number, or a
+    list; an attribute that is absent, empty or broken is left out.
+    """
+    facts = {each.series_instance_uid: _facts(each) for each in series}
+    studies: dict[str, list[str]] = defaultdict(list)
+    for each in series:
+        studies[each.study_instance_uid].append(each.series_instance_uid)
+    result = []
+    for each in series:
+        others = (uid for uid in studies[each.study_instance_uid] if uid != each.series_instance_uid)
+        result.append(replace(each, study=tuple(SiblingSeries(uid, facts[uid]) for uid in others)))
+    return result
+
+
+def _facts(series: Series) -> dict[str, Any]:
+    if not series.instances:
+        return {}
+    header = series.instances[0].header
+    found = {keyword: _fact(header, keyword) for keyword in (*TEXTS, *NUMBERS)}
+    return {keyword: value for keyword, value in found.items() if value is not None}
+
+
+def _fact(header: Dataset, keyword: str) -> Any:
+    try:
+        values: Sequence[Any] | None = attributes.texts(header, keyword)
+        if values and keyword in NUMBERS:
+            numbers = attributes.numbers(header, keyword) or ()
+            values = [int(each) if each.is_integer() else each for each in numbers]
+    except MalformedAttributeError:
+        return None
+    if not values or not any(value != "" for value in values):
+        return None
+    return list(values) if len(values) > 1 or keyword in LISTS else values[0]

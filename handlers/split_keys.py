@@ -1,0 +1,252 @@
+"""What tells the volumes of one series apart: the hard keys of each frame.
+
+Frames that differ in a hard key never share a volume. AcquisitionNumber, SliceThickness,
+exposure, tube current and table height are no hard keys: they vary inside one volume (one
+GE head CT of 28 slices bears 21 AcquisitionNumbers).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from handlers import attributes, geometry
+from handlers.errors import MalformedAttributeError
+from handlers.model import Frame
+
+Key = Hashable
+SPACING_TOLERANCE = 1e-4  # relative
+ORIENTATION_TOLERANCE_DEG = 0.1
+VALUE_TOLERANCE = 1e-3  # relative; times, angles and b-values are typed in or rounded to this
+ROOT = "1.2.840.10008.5.1.4.1.1."
+FAMILIES = {
+    # classic, enhanced and legacy-converted objects of one modality may share a volume
+    "CT": ("2", "2.1", "2.2"),
+    "MR": ("4", "4.1", "4.4"),
+    "PT": ("128", "128.1", "130"),
+    "SC": ("7", "7.1", "7.2", "7.3", "7.4"),
+}
+FAMILY_OF = {ROOT + tail: family for family, tails in FAMILIES.items() for tail in tails}
+# Values of ImageType that name a filter, not another kind of image.
+FILTERS = {"NORM", "DIS2D", "DIS3D", "ND", "FM", "FIL", "MFSPLIT", "FS", "SH", "PFP"}
+SIEMENS_PHASE = re.compile(r"TP(\d+)PC(\d+)")  # in ScanOptions of Siemens cardiac CT
+
+CORE = (
+    "sop_class_family", "has_geometry", "Rows", "Columns", "PixelSpacing", "ImageOrientationPatient",
+    "FrameOfReferenceUID", "SamplesPerPixel", "PhotometricInterpretation", "ImageType",
+)  # fmt: skip
+TEXTS = (
+    "FrameOfReferenceUID", "PhotometricInterpretation", "ComplexImageComponent", "RescaleType", "Units",
+    "StackID", "DiffusionDirectionality", "ContrastBolusAgentPhase", "ContrastBolusAgentAdministered",
+    "EchoNumbers",
+)  # fmt: skip
+INTEGERS = ("Rows", "Columns", "SamplesPerPixel", "TemporalPositionIdentifier", "TemporalPositionIndex")
+NUMBERS = (
+    "EchoTime", "EffectiveEchoTime", "InversionTime", "FlipAngle", "KVP",
+    "NominalPercentageOfCardiacPhase", "NominalPercentageOfRespiratoryPhase",
+)  # fmt: skip
+
+
+def hard_keys(frames: Sequence[Frame]) -> list[dict[str, Key]]:
+    """Return the hard keys of each frame: name -> value; values within tolerance are made equal.
+
+    A name is the DICOM keyword, or snake_case for what is derived. None is absent, empty or malformed.
+    """
+    keys = [_keys(frame) for frame in frames]
+    for name in (*NUMBERS, "DiffusionBValue"):
+        _merge(keys, name, _numbers_as_one)
+    _merge(keys, "PixelSpacing", _spacings_as_one)
+    _merge(keys, "ImageOrientationPatient", _orientations_as_one)
+    return keys
+
+
+def family(frame: Frame) -> str:
+    """Return the SOP class family: "CT", "MR", "PT", "SC", or the SOP class itself."""
+    return FAMILY_OF.get(frame.instance.sop_class_uid, frame.instance.sop_class_uid)
+
+
+def _keys(frame: Frame) -> dict[str, Key]:
+    placed = geometry.orientation_and_position(frame)
+    spacing = geometry.pixel_spacing(frame)
+    is_spaced = spacing is not None and 0 < min(spacing) <= max(spacing) <= geometry.LENGTH_LIMIT_MM
+    result: dict[str, Key] = {
+        "sop_class_family": family(frame),
+        "has_geometry": placed is not None and is_spaced,
+        "PixelSpacing": spacing,
+        "ImageOrientationPatient": placed and placed[0],
+        "ImageType": _image_type(frame),
+        "ConvolutionKernel": _known(attributes.texts, frame, "ConvolutionKernel"),
+        "siemens_phase": _siemens_phase(frame),
+    }
+    result |= {keyword: _known(attributes.text, frame, keyword) for keyword in TEXTS}
+    result |= {keyword: _known(attributes.integer, frame, keyword) for keyword in INTEGERS}
+    result |= {keyword: _known(attributes.number, frame, keyword) for keyword in NUMBERS}
+    modality = _known(attributes.text, frame, "Modality")
+    if modality == "MR":
+        result |= {"DiffusionBValue": _b_value(frame), "diffusion_direction": _direction(frame)}
+        result["ge_image_part"] = _private_number(frame, 0x0043, "GEMS_PARM_01", 0x2F)  # M, P, R, I
+    elif modality == "CT":
+        result["ge_percent_of_rr"] = _private_number(frame, 0x0045, "GEMS_HELIOS_01", 0x33)
+    elif modality == "PT":
+        result["pet_slot"] = _pet_slot(frame)
+    return result
+
+
+def _known(read: Callable[[Frame, str], Key], frame: Frame, keyword: str) -> Key:
+    try:
+        value = read(frame, keyword)
+    except MalformedAttributeError:
+        return None
+    return None if value in ("", ()) else value
+
+
+def _image_type(frame: Frame) -> tuple[str, ...]:
+    try:
+        values = attributes.image_type(frame)
+    except MalformedAttributeError:
+        return ()
+    return tuple(value for value in values if value not in FILTERS)[:4]
+
+
+def _siemens_phase(frame: Frame) -> Key:
+    options = _known(attributes.texts, frame, "ScanOptions")
+    found = SIEMENS_PHASE.search(" ".join(options)) if isinstance(options, tuple) else None
+    return found and found.groups()
+
+
+def _b_value(frame: Frame) -> float | None:
+    """Return the b-value in s/mm2, standard or private.
+
+    GE adds multiples of 100,000 that carry other meanings. Source: dcm2niix.
+    """
+    value = _known(attributes.number, frame, "DiffusionBValue")
+    if isinstance(value, float):
+        return value
+    for group, creator, offset in (
+        (0x0019, "SIEMENS MR HEADER", 0x0C),
+        (0x2001, "Philips Imaging DD 001", 0x03),
+        (0x0065, "Image Private Header", 0x09),  # UIH
+    ):
+        private = _private_number(frame, group, creator, offset)
+        if private is not None:
+            return private
+    ge = _private_number(frame, 0x0043, "GEMS_PARM_01", 0x39)
+    return None if ge is None else ge % 100_000
+
+
+def _direction(frame: Frame) -> Key:
+    """Return the diffusion gradient direction, rounded to a thousandth; None without diffusion."""
+    try:
+        nested = attributes.items(frame, "DiffusionGradientDirectionSequence")
+        source = nested[0] if nested else frame
+        values = attributes.numbers(source, "DiffusionGradientOrientation") or ()
+    except MalformedAttributeError:
+        values = ()
+    if not values:
+        values = _private(frame, 0x0019, "SIEMENS MR HEADER", 0x0E)
+    if not values:
+        ge = [_private_number(frame, 0x0019, "GEMS_ACQU_01", offset) for offset in (0xBB, 0xBC, 0xBD)]
+        values = tuple(value for value in ge if value is not None)
+    return tuple(round(value, 3) + 0.0 for value in values) if len(values) == 3 and any(values) else None
+
+
+def _pet_slot(frame: Frame) -> Key:
+    """Return the number of the gate or time slot of a dynamic or gated PET image.
+
+    ImageIndex counts slices fastest. Source: PS3.3 C.8.9.4.1.9.
+    """
+    series_type = _known(attributes.texts, frame, "SeriesType")
+    index = _known(attributes.integer, frame, "ImageIndex")
+    slices = _known(attributes.integer, frame, "NumberOfSlices")
+    is_repeated = isinstance(series_type, tuple) and series_type[0].upper() in ("DYNAMIC", "GATED")
+    if not is_repeated or not isinstance(index, int) or not isinstance(slices, int) or slices < 1:
+        return None
+    return (index - 1) // slices
+
+
+def _private_number(frame: Frame, group: int, creator: str, offset: int) -> float | None:
+    values = _private(frame, group, creator, offset)
+    return values[0] if values else None
+
+
+def _private(frame: Frame, group: int, creator: str, offset: int) -> tuple[float, ...]:
+    try:
+        return _private_numbers(attributes.private(frame, group, creator, offset))
+    except MalformedAttributeError:
+        return ()
+
+
+def _private_numbers(value: Any) -> tuple[float, ...]:
+    """Return the numbers of a private element, also when its VR was lost on the way (UN)."""
+    if isinstance(value, bytes):
+        return _numbers_of_bytes(value)
+    many = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    try:
+        numbers = tuple(float(each) for each in many)
+    except (TypeError, ValueError, OverflowError):
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
+
+
+def _numbers_of_bytes(value: bytes) -> tuple[float, ...]:
+    try:
+        return _private_numbers(value.decode("ascii").strip(" \0").split("\\"))
+    except UnicodeDecodeError:
+        pass
+    if len(value) in (4, 8):  # FL or FD; little endian, as nearly everything is
+        return _private_numbers(struct.unpack("<f" if len(value) == 4 else "<d", value))
+    return ()
+
+
+def _merge(keys: list[dict[str, Key]], name: str, as_one: Callable[[list[Key]], Mapping[Key, Key]]) -> None:
+    """Replace the values of one key by one representative for all that lie within tolerance."""
+    distinct = sorted({key[name] for key in keys if key.get(name) is not None})  # type: ignore[type-var]
+    if len(distinct) < 2:
+        return
+    representative = as_one(distinct)
+    for key in keys:
+        if key.get(name) is not None:
+            key[name] = representative[key[name]]
+
+
+def _numbers_as_one(values: list[Key]) -> dict[Key, Key]:
+    return _chained(values, lambda a, b: abs(a - b) <= VALUE_TOLERANCE * max(abs(a), abs(b)))  # type: ignore[operator, arg-type]
+
+
+def _spacings_as_one(values: list[Key]) -> dict[Key, Key]:
+    return _chained(values, lambda a, b: np.allclose(a, b, rtol=SPACING_TOLERANCE, atol=0))  # type: ignore[arg-type]
+
+
+def _chained(values: list[Key], is_near: Callable[[Key, Key], bool]) -> dict[Key, Key]:
+    result = {}
+    previous = first = values[0]
+    for value in values:
+        first = first if is_near(previous, value) else value
+        result[value], previous = first, value
+    return result
+
+
+def _orientations_as_one(values: list[Key]) -> dict[Key, Key]:
+    """Join orientations whose row and column cosines both lie within tolerance of a first one.
+
+    Antiparallel axes are 180 degrees apart and stay different.
+    """
+    leaders: list[tuple[Key, np.ndarray]] = []
+    result = {}
+    limit = math.radians(ORIENTATION_TOLERANCE_DEG)
+    for value in values:
+        vectors = np.array(value, dtype=np.float64).reshape(2, 3)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        # The chord between unit vectors equals the angle, to a millionth at this size.
+        near = (key for key, leader in leaders if np.linalg.norm(vectors - leader, axis=1).max() <= limit)
+        found = next(near, None)
+        if found is None:
+            leaders.append((value, vectors))
+            found = value
+        result[value] = found
+    return result

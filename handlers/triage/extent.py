@@ -1,0 +1,64 @@
+"""Whether slices may be missing at the ends, where positions cannot show it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from handlers.model import Finding, Series, Severity, Volume
+from handlers.triage import header
+from handlers.triage.targets import measured, volume_finding
+
+MAX_LISTED = 20
+
+
+def possibly_incomplete(series: Series) -> list[Finding]:
+    """Find holes in InstanceNumber and fewer images than announced (GEO-015).
+
+    Only stacks of single-frame instances are judged. Numbers that go up in equal steps (every second, say)
+    are no hole: other volumes of the series have the rest.
+    """
+    found = []
+    for volume in measured(series, "CT", "MR", "PT"):
+        expected = _announced(series, volume)
+        holes = _holes(series, volume)
+        if expected is None and not holes:
+            continue
+        evidence = {
+            "ImagesInAcquisition": expected,
+            "images": len(series.instances),
+            "missing_instance_numbers": holes[:MAX_LISTED],
+        }
+        reasons = [f"ImagesInAcquisition announces {expected}"] if expected else []
+        reasons += [f"{len(holes)} instance numbers are missing"] if holes else []
+        message = f"the volume may be incomplete: {' and '.join(reasons)}"
+        found.append(volume_finding(volume, "GEO-015", Severity.WARN, message, **evidence))
+    return found
+
+
+def _announced(series: Series, volume: Volume) -> int | None:
+    """Return ImagesInAcquisition when the acquisition has fewer images than it says."""
+    frame = volume.frames[0]
+    announced, acquisition = (
+        header.number(frame, "ImagesInAcquisition"),
+        header.text(frame, "AcquisitionNumber"),
+    )
+    if announced is None or announced != int(announced):
+        return None
+    arrived = sum(header.text(each, "AcquisitionNumber") == acquisition for each in series.instances)
+    return int(announced) if arrived < announced else None
+
+
+def _holes(series: Series, volume: Volume) -> list[int]:
+    """Return the numbers that no instance of the series has, between those of this volume."""
+    if len(volume.instances) < 2 or len(volume.instances) != len(volume.frames):
+        return []
+    numbers = [header.number(instance, "InstanceNumber") for instance in volume.instances]
+    own = sorted({int(number) for number in numbers if number is not None})
+    if len(own) < len(numbers) or len({b - a for a, b in pairwise(own)}) == 1:
+        return []
+    present = {
+        int(n) for each in series.instances if (n := header.number(each, "InstanceNumber")) is not None
+    }
+    if own[-1] - own[0] > 10 * len(present):  # numbers that mean something else, such as 101, 201, 301
+        return []
+    return [number for number in range(own[0], own[-1]) if number not in present]

@@ -1,0 +1,130 @@
+"""From pieces of evidence to a contrast phase, its confidence, or the honest answer that it is unknown.
+
+Uniform prior; a log-linear pool multiplies each likelihood to the power of its weight. All numbers
+come from `conf/phases.toml`; they are engineering defaults, not calibrated probabilities.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from handlers.triage.tables import table
+
+UNKNOWN = "UNKNOWN"
+ENHANCED = "CE"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One piece: where it stands, what it says there, which phases it supports, and how much it counts.
+
+    `likelihood` gives a value for each class of the table.
+    """
+
+    source: str
+    raw: str
+    supports: tuple[str, ...]
+    weight: float
+    likelihood: Mapping[str, float]
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """The evidence as a line of the report."""
+        return {
+            "source": self.source,
+            "raw": self.raw,
+            "supports": "|".join(self.supports),
+            "weight": self.weight,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """The outcome: code and label, confidence, and whether the label may be used without a warning."""
+
+    code: str
+    label: str
+    confidence: float
+    is_sure: bool
+
+
+def classes() -> tuple[str, ...]:
+    """Return the codes of the phases in order of time."""
+    return tuple(table("phases")["fusion"]["classes"])
+
+
+def likelihood_of(supported: Sequence[str]) -> dict[str, float]:
+    """Return the likelihoods of evidence that names phases; CE says only that it is not unenhanced."""
+    numbers, order = table("phases")["fusion"], classes()
+    if ENHANCED in supported:
+        named = [each for each in supported if each != ENHANCED]
+        return likelihood_of(named) if named else {
+            each: numbers["not_enhanced_given_contrast"] if each == "NC" else 1.0 for each in order
+        }  # fmt: skip
+    at = [order.index(each) for each in supported]
+    found = {}
+    for index, each in enumerate(order):
+        distance = min((abs(index - one) for one in at), default=len(order))
+        found[each] = (
+            numbers["hit"] if distance == 0 else numbers["neighbour"] if distance == 1 else numbers["other"]
+        )
+    return found
+
+
+def likelihood_of_delay(delay_s: float) -> dict[str, float]:
+    """Return the likelihoods of a time after the start of injection; all alike where it says nothing.
+
+    Inside its interval a phase has the likelihood of a hit; over `edge` of the bounds it falls to `other`.
+    """
+    settings, numbers = table("phases")["delay"], table("phases")["fusion"]
+    if delay_s < 0:
+        return likelihood_of(("NC",))
+    if delay_s < settings["too_early"]:
+        return dict.fromkeys(classes(), 1.0)
+    found = {"NC": numbers["not_enhanced_given_contrast"]}
+    for each in classes()[1:]:
+        low, high = settings[each]
+        outside = max(
+            (low - delay_s) / (settings["edge"] * low), (delay_s - high) / (settings["edge"] * high), 0.0
+        )
+        found[each] = max(numbers["hit"] * (1.0 - outside), numbers["other"])
+    return found
+
+
+def supported_by(likelihood: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the phases that a likelihood favours, none when it favours all alike."""
+    best = max(likelihood.values())
+    favoured = tuple(each for each, value in likelihood.items() if value >= 0.5 * best)
+    return () if len(favoured) == len(likelihood) else favoured
+
+
+def fuse(evidence: Sequence[Evidence]) -> Phase:
+    """Return the phase that all evidence together supports."""
+    numbers, names = table("phases")["fusion"], table("phases")["phase"]
+    logs = {each: sum(e.weight * math.log(e.likelihood[each]) for e in evidence) for each in classes()}
+    top = max(logs.values())
+    weights = {each: math.exp(value - top) for each, value in logs.items()}
+    total = sum(weights.values())
+    ranked = sorted(((value / total, each) for each, value in weights.items()), reverse=True)
+    (confidence, best), (second, _) = ranked[0], ranked[1]
+    if confidence >= numbers["label"]:
+        is_sure = confidence >= numbers["sure"] and confidence - second >= numbers["margin"]
+        return Phase(best, names[best]["label"], round(confidence, 3), is_sure)
+    not_enhanced = weights["NC"] / total
+    if evidence and not_enhanced < numbers["enhanced"]:
+        return Phase(ENHANCED, names[ENHANCED]["label"], round(1.0 - not_enhanced, 3), is_sure=True)
+    return Phase(UNKNOWN, UNKNOWN, round(confidence, 3), is_sure=False)
+
+
+def contradict(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Say whether two statements cannot both hold: without and with contrast, or phases far apart."""
+    order = classes()
+    if not first or not second:
+        return False
+    if ("NC" in first) != ("NC" in second):
+        return True
+    at = [[order.index(each) for each in statement if each in order] for statement in (first, second)]
+    return bool(at[0] and at[1]) and min(abs(a - b) for a in at[0] for b in at[1]) > 1

@@ -1,0 +1,156 @@
+"""The order of the rules, and the loop that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from handlers.api import Recipe, TriageRule
+from handlers.model import Finding, Series, Severity
+from handlers.triage import (
+    bolus_tracking,
+    burned_in,
+    cardiac_gating,
+    contrast_agent,
+    contrast_order,
+    contrast_phase,
+    derived,
+    differing_duplicates,
+    extent,
+    frame_count,
+    hounsfield,
+    hounsfield_scale,
+    identity,
+    kernel,
+    localizer,
+    lossy,
+    malformed,
+    mammography,
+    modality,
+    mr_components,
+    object_kind,
+    patient_position,
+    plane_geometry,
+    projection_spacing,
+    respiratory_gating,
+    screens,
+    slice_spacing,
+    subject,
+    suv_inputs,
+    table_side,
+    ultrasound,
+)
+
+NamedRule = tuple[str, TriageRule]
+
+BEFORE_CONTRAST: tuple[NamedRule, ...] = (
+    # what arrived
+    ("unreadable_files", identity.unreadable_files),
+    ("file_meta_against_data_set", identity.file_meta_against_data_set),
+    ("unknown_class", identity.unknown_class),
+    ("inconsistent_frames", frame_count.inconsistent_frames),
+    ("incomplete_concatenation", frame_count.incomplete_concatenation),
+    ("conflicting_identity", identity.conflicting_identity),
+    ("phantom", subject.phantom),
+    ("animal", subject.animal),
+    ("malformed_attributes", malformed.malformed_attributes),
+    # what kind of object it is
+    ("secondary_capture", object_kind.secondary_capture),
+    ("converted_picture", screens.converted_picture),
+    ("dose_or_protocol_screen", screens.dose_or_protocol_screen),
+    ("not_an_image", object_kind.not_an_image),
+    ("modality_against_class", object_kind.modality_against_class),
+    ("no_pixels", object_kind.no_pixels),
+    ("colour", object_kind.colour),
+    # what was made of it
+    ("stated_localizer", localizer.stated_localizer),
+    ("unstated_localizer", localizer.unstated_localizer),
+    ("derived", derived.derived),
+    ("reformatted", derived.reformatted),
+    ("projected", derived.projected),
+    ("computed_map", derived.computed_map),
+    ("bolus_tracking", bolus_tracking.bolus_tracking),
+    ("few_slices", derived.few_slices),
+    ("burned_in_annotation", burned_in.burned_in_annotation),
+    ("overlay_planes", burned_in.overlay_planes),
+    ("lossy_history", lossy.lossy_history),
+    ("several_modalities", modality.several_modalities),
+    ("body_part_against_description", modality.body_part_against_description),
+    ("attributes_against_modality", modality.attributes_against_modality),
+    # where it lies
+    ("missing_geometry", plane_geometry.missing_geometry),
+    ("inexact_orientation", plane_geometry.inexact_orientation),
+    ("varying_orientation", plane_geometry.varying_orientation),
+    ("uneven_spacing", slice_spacing.uneven_spacing),
+    ("missing_slices", slice_spacing.missing_slices),
+    ("shear", slice_spacing.shear),
+    ("tilt_without_shear", slice_spacing.tilt_without_shear),
+    ("crooked_stack", plane_geometry.crooked_stack),
+    ("stated_spacing", slice_spacing.stated_spacing),
+    ("overlap_or_gap", slice_spacing.overlap_or_gap),
+    ("mixed_frames_of_reference", plane_geometry.mixed_frames_of_reference),
+    ("pixel_spacing", plane_geometry.pixel_spacing),
+    ("possibly_incomplete", extent.possibly_incomplete),
+    ("patient_position", patient_position.patient_position),
+    ("anisotropic", slice_spacing.anisotropic),
+    ("oblique", plane_geometry.oblique),
+    # how it was acquired
+    ("kernel_class", kernel.kernel_class),
+    ("mixed_kernels", kernel.mixed_kernels),
+)
+AFTER_CONTRAST: tuple[NamedRule, ...] = (
+    ("other_routes", contrast_agent.other_routes),
+    ("mr_contrast", contrast_agent.mr_contrast),
+    ("virtual_or_spectral", contrast_phase.virtual_or_spectral),
+    ("phase_order", contrast_order.phase_order),
+    ("cardiac_phase", cardiac_gating.cardiac_phase),
+    ("ungated_heart", cardiac_gating.ungated_heart),
+    ("several_phases", cardiac_gating.several_phases),
+    ("respiratory_phase", respiratory_gating.respiratory_phase),
+    ("combined_breathing", respiratory_gating.combined_breathing),
+    # what its numbers mean
+    ("rescale", hounsfield_scale.rescale),
+    ("uncalibrated", hounsfield_scale.uncalibrated),
+    ("suv_inputs", suv_inputs.suv_inputs),
+    ("mr_components", mr_components.mr_components),
+    ("laterality", mammography.laterality),
+    ("view", mammography.view),
+    ("special_view", mammography.special_view),
+    ("tomosynthesis", mammography.tomosynthesis),
+    ("projection_spacing", projection_spacing.projection_spacing),
+    ("uncalibrated_ultrasound", ultrasound.uncalibrated_ultrasound),
+)
+VALUE_RULES: tuple[NamedRule, ...] = (
+    ("differing_duplicates", differing_duplicates.differing_duplicates),
+    ("hounsfield_values", hounsfield.hounsfield_values),
+    ("table_side", table_side.table_side),
+)
+
+
+def header_rules(recipe: Recipe) -> tuple[NamedRule, ...]:
+    """Return the rules that need no pixels, in their order, with the options of the profile."""
+    return (
+        *BEFORE_CONTRAST,
+        ("accepted_kernels", kernel.AcceptedKernels(recipe.accept_kernels)),
+        ("contrast_phase", contrast_phase.ContrastPhase(recipe.need_phase)),
+        *AFTER_CONTRAST,
+    )
+
+
+HEADER_RULES: tuple[NamedRule, ...] = header_rules(Recipe())
+
+
+def judge(series: Series, rules: Iterable[NamedRule]) -> list[Finding]:
+    """Run the rules in their order and return all findings.
+
+    A rule that raises yields TRI-ERR-001, which holds the series, and the next rule runs.
+    """
+    found: list[Finding] = []
+    for name, rule in rules:
+        try:
+            found += rule(series)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the mouth of the loop; a site's rule may raise anything
+            message = f"the rule {name!r} could not be completed: {type(error).__name__}: {str(error)[:200]}"
+            found.append(Finding("TRI-ERR-001", Severity.REVIEW, message, evidence={"rule": name}))
+    return found

@@ -1,0 +1,163 @@
+"""A node for one occasion: started on free loopback ports in a temporary folder, watched, and stopped.
+
+`prepnode demo` and `prepnode bench` use it; so do tests that need the whole tree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pydicom.data
+from pydicom.dataset import FileDataset
+
+from node.errors import NodeError
+from node.phantom import ct_slices
+
+START_TIMEOUT_S = 60.0
+POLL_S = 0.1
+
+
+class TemporaryNode:
+    """`prepnode serve` in a folder of its own; use it in a `with` statement.
+
+    `tables` are configuration tables laid over the embedded defaults. With `keep` the
+    folder stays when the node has stopped.
+    """
+
+    def __init__(
+        self, tables: dict[str, Any] | None = None, *, folder: Path | None = None, keep: bool = False
+    ) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="prepnode-"))
+        self.data_dir = self.folder / "data"
+        self.config_file = self.folder / "node.toml"
+        self.log_file = self.folder / "node.log"
+        self._keep = keep or folder is not None
+        self._tables = _over(
+            {
+                "node": {"host": "127.0.0.1", "port": 0, "data_dir": str(self.data_dir)},
+                "web": {"port": 0},
+                "retention": {"min_free_gb": 0.2},
+            },
+            tables or {},
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        self.web_port = 0
+
+    def __enter__(self) -> Self:
+        """Start the node and wait until it is ready."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config_file.write_text(_toml(self._tables), encoding="utf-8")
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the node; remove its folder unless it is to be kept."""
+        self.stop()
+        if not self._keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start the process tree and wait for its ports.
+
+        Raises:
+            NodeError: it did not become ready; the message holds the end of its log.
+        """
+        ready = self.data_dir / "run" / f"{socket.gethostname()}.node.ready"
+        ready.unlink(missing_ok=True)
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "node", "serve", "-c", str(self.config_file)],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not (ready.exists() and ready.stat().st_size):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                tail = "\n".join(self.log_file.read_text(errors="replace").splitlines()[-15:])
+                self.stop()
+                raise NodeError(f"the node did not start; the end of its log:\n{tail}")
+            time.sleep(POLL_S)
+        ports = json.loads(ready.read_text(encoding="utf-8"))
+        self.port, self.web_port = ports["listener-0"], ports["web"]
+
+    def stop(self, timeout_s: float = 40.0) -> int | None:
+        """Stop the node in an orderly way; return its exit code, or None when it had to be killed."""
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                return None
+        return self.process.returncode
+
+    def kill(self) -> None:
+        """Kill the whole process tree at once, as a power cut would stop it."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+def write_default_study(folder: Path) -> Path:
+    """Write what the demo sends: real files that come with pydicom, and a phantom with known HU.
+
+    The phantom comes three times: plain, with a tilted gantry, and with a missing slice, so
+    that the results show what the node makes of each.
+    """
+    files = Path(pydicom.data.__file__).parent / "test_files"
+    shutil.copytree(files, folder / "pydicom", ignore=shutil.ignore_patterns("*.py", "*.json", "*.zip"))
+    write_series(ct_slices("plain", description="PHANTOM"), folder / "plain")
+    write_series(ct_slices("tilted", tilt_deg=15, description="PHANTOM TILTED"), folder / "tilted")
+    write_series(
+        ct_slices("gap", missing=(17,), description="PHANTOM MISSING SLICE"), folder / "missing-slice"
+    )
+    return folder
+
+
+def write_series(datasets: Iterable[FileDataset], folder: Path) -> None:
+    """Write data sets as numbered files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, dataset in enumerate(datasets, start=1):
+        dataset.save_as(folder / f"{number:05d}.dcm", enforce_file_format=True)
+
+
+def _over(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """Lay tables over tables, one level deep."""
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = {**merged[key], **value} if both else value
+    return merged
+
+
+def _toml(tables: dict[str, Any]) -> str:
+    """Write nested tables as TOML, inline: enough for a configuration of plain values."""
+    return "\n".join(f"{key} = {_value(value)}" for key, value in tables.items()) + "\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    if isinstance(value, Path):
+        return json.dumps(str(value))
+    return json.dumps(value)

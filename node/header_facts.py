@@ -1,0 +1,287 @@
+"""The few header facts that the service itself needs, read without decoding the rest.
+
+The listener has the first bytes of a data set in memory and needs some forty elements of
+it, a thousand times a second. So this room walks over the encoded elements, converts the
+wanted ones and skips the others by their length. It never recurses, never allocates by a
+length that the header claims, and never raises for a bad header. What an image *means* is
+the business of `handlers`. Source: PS3.5 section 7 (encoding), PS3.6 (tags).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydicom.charset import decode_bytes, python_encoding
+
+from node.part10 import LONG_VR, META_LIMIT_BYTES, read_file_meta
+
+HEAD_BYTES = 1 << 20  # what is looked at of a file; the wanted elements end with Columns (0028,0011)
+NESTING_LIMIT = 64  # as DCMTK since 3.6.9
+TEXT_LIMIT_BYTES = 4096  # of one element; the wanted ones have at most a few values of 64 characters
+INT32 = 2**31
+DEFLATED = "1.2.840.10008.1.2.1.99"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+UNDEFINED = 0xFFFFFFFF
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+VRS = LONG_VR | frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()  # the short form
+)
+UNREADABLE = "unreadable"  # key under which `facts` says why a header is of no use
+
+Order = Literal["little", "big"]
+
+
+class _StopReadingError(Exception):
+    """The head ends here, or what follows cannot be walked over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """How values are encoded: byte order, and the Python names of the character sets."""
+
+    order: Order
+    encodings: tuple[str, ...] = ("latin_1",)
+
+
+def facts(source: bytes | bytearray | memoryview | Path, *, transfer_syntax_uid: str = "") -> dict[str, Any]:
+    """Return the wanted header facts: DICOM keyword -> JSON-able value; absent and empty ones are left out.
+
+    `source` is a file, with or without File Meta Information, or the first bytes of an
+    encoded data set; for bytes, `transfer_syntax_uid` is the negotiated one. 64 KiB are
+    enough for nearly every header; what lies beyond the end of the bytes is left out.
+    Numbers are int or float, several values are a list, texts are decoded by Specific
+    Character Set. A header without Study, Series or SOP Instance UID has the key
+    "unreadable" with the reason; this function does not raise for bad bytes.
+
+    Raises:
+        OSError: `source` is a file that cannot be read.
+    """
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        meta = read_file_meta(head[: META_LIMIT_BYTES * 2])
+        transfer_syntax_uid = transfer_syntax_uid or meta.transfer_syntax_uid
+        head = head[meta.dataset_offset :]
+    else:
+        head = bytes(source[:HEAD_BYTES])
+    found: dict[str, Any] = {}
+    problem = _collect(head, transfer_syntax_uid, found)
+    missing = [key for key in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID") if key not in found]
+    if missing:
+        found[UNREADABLE] = f"no {', '.join(missing)}" + (f" ({problem})" if problem else "")
+    return found
+
+
+def _collect(head: bytes, transfer_syntax_uid: str, found: dict[str, Any]) -> str:
+    """Fill `found`; return why the walk ended early, or ""."""
+    if transfer_syntax_uid == DEFLATED:
+        try:
+            head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, HEAD_BYTES)
+        except zlib.error:
+            return "cannot be inflated"
+    if len(head) < 8:
+        return "no data set"
+    is_big = transfer_syntax_uid == BIG_ENDIAN or (not transfer_syntax_uid and head[:2] == b"\0\x08")
+    context = _Context("big" if is_big else "little")
+    # Some senders say explicit and mean implicit, or the reverse: the bytes decide.
+    is_implicit = head[4:6] not in VRS
+    try:
+        for tag, value in _wanted(head, context.order, is_implicit=is_implicit):
+            keyword, convert = WANTED[tag]
+            converted = convert(value, context)
+            if converted is None:
+                continue
+            found[keyword] = converted
+            if keyword == "SpecificCharacterSet":
+                context = _Context(context.order, _encodings(converted))
+    except _StopReadingError as error:
+        return str(error)
+    return ""
+
+
+def _wanted(head: bytes, order: Order, *, is_implicit: bool) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and value of each wanted element at the top level, until the last wanted tag is passed."""
+    at, end = 0, len(head)
+    while at < end:
+        tag, start, length, is_un = _element(head, at, order, is_implicit=is_implicit)
+        if tag > LAST_TAG:
+            return
+        if length == UNDEFINED:
+            at = _after_undefined(head, start, order, is_implicit=is_implicit or is_un)
+            continue
+        at = start + length
+        if tag in WANTED:
+            if at > end:
+                raise _StopReadingError("ends inside an element")
+            yield tag, head[start:at]
+
+
+def _after_undefined(head: bytes, at: int, order: Order, *, is_implicit: bool) -> int:
+    """Return where a sequence of undefined length ends.
+
+    UN of undefined length is Implicit VR inside. Source: PS3.5 section 6.2.2, note 4.
+    """
+    modes = [is_implicit]
+    while modes:
+        if len(modes) > NESTING_LIMIT:
+            raise _StopReadingError(f"sequences nested deeper than {NESTING_LIMIT}")
+        tag, start, length, is_un = _element(head, at, order, is_implicit=modes[-1])
+        at = start
+        if tag in (ITEM_END, SEQUENCE_END):
+            modes.pop()
+        elif length == UNDEFINED:
+            modes.append(modes[-1] or is_un)
+        else:
+            at = start + length
+    return at
+
+
+def _element(head: bytes, at: int, order: Order, *, is_implicit: bool) -> tuple[int, int, int, bool]:
+    """Return (tag, start of value, length, VR is UN) of the element at `at`."""
+    formats = FORMATS[order]
+    try:
+        group, element = formats.tag.unpack_from(head, at)
+        tag = group << 16 | element
+        if is_implicit or group == 0xFFFE:
+            return tag, at + 8, formats.long.unpack_from(head, at + 4)[0], False
+        vr = head[at + 4 : at + 6]
+        if vr in LONG_VR:
+            return tag, at + 12, formats.long.unpack_from(head, at + 8)[0], vr == b"UN"
+        return tag, at + 8, formats.short.unpack_from(head, at + 6)[0], False
+    except struct.error:
+        raise _StopReadingError("ends inside an element") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Formats:
+    tag: struct.Struct
+    short: struct.Struct
+    long: struct.Struct
+
+
+FORMATS: dict[Order, _Formats] = {
+    "little": _Formats(struct.Struct("<HH"), struct.Struct("<H"), struct.Struct("<I")),
+    "big": _Formats(struct.Struct(">HH"), struct.Struct(">H"), struct.Struct(">I")),
+}
+
+
+def _encodings(terms: list[str]) -> tuple[str, ...]:
+    return tuple(python_encoding.get(term, "latin_1") for term in terms) or ("latin_1",)
+
+
+def _decode(value: bytes, context: _Context) -> str:
+    value = value[:TEXT_LIMIT_BYTES]
+    if value.isascii() and b"\x1b" not in value:
+        return value.decode("ascii")
+    if b"\x1b" in value:
+        try:
+            return decode_bytes(value, list(context.encodings), {0x5C})
+        except (LookupError, UnicodeError, UserWarning):
+            return value.decode("latin_1")
+    try:
+        return value.decode(context.encodings[0], "replace")
+    except LookupError:
+        return value.decode("latin_1")
+
+
+def _texts(value: bytes, context: _Context) -> list[str] | None:
+    texts = [part.strip(" \0\n\r\t") for part in _decode(value, context).split("\\")]
+    texts = [text.replace("\0", "") for text in texts]
+    return texts if any(texts) else None
+
+
+def _text(value: bytes, context: _Context) -> str | None:
+    texts = _texts(value, context)
+    return "\\".join(texts) if texts else None
+
+
+def _kernel(value: bytes, context: _Context) -> str | list[str] | None:
+    r"""Return one text, or several where there are several values (as Siemens writes I41f\3)."""
+    texts = _texts(value, context)
+    return texts[0] if texts and len(texts) == 1 else texts
+
+
+def _numbers(value: bytes, context: _Context) -> list[float] | None:
+    try:
+        numbers = [float(text) for text in _texts(value, context) or ()]
+    except ValueError:
+        return None
+    return numbers if numbers and all(map(math.isfinite, numbers)) else None
+
+
+def _number(value: bytes, context: _Context) -> float | None:
+    numbers = _numbers(value, context)
+    return numbers[0] if numbers else None
+
+
+def _integer(value: bytes, context: _Context) -> int | None:
+    number = _number(value, context)
+    return int(number) if number is not None and abs(number) < INT32 and number.is_integer() else None
+
+
+def _unsigned(value: bytes, context: _Context) -> int | None:
+    return int.from_bytes(value, context.order) if len(value) in (2, 4) else None
+
+
+def _binary_float(value: bytes, context: _Context) -> float | None:
+    kind = {4: "f", 8: "d"}.get(len(value))
+    if kind is None:
+        return None
+    (number,) = struct.unpack(("<" if context.order == "little" else ">") + kind, value)
+    return float(number) if math.isfinite(number) else None
+
+
+WANTED: dict[int, tuple[str, Callable[[bytes, _Context], Any]]] = {
+    0x00080005: ("SpecificCharacterSet", _texts),
+    0x00080008: ("ImageType", _texts),
+    0x00080016: ("SOPClassUID", _text),
+    0x00080018: ("SOPInstanceUID", _text),
+    0x00080020: ("StudyDate", _text),
+    0x00080021: ("SeriesDate", _text),
+    0x00080022: ("AcquisitionDate", _text),
+    0x0008002A: ("AcquisitionDateTime", _text),
+    0x00080030: ("StudyTime", _text),
+    0x00080031: ("SeriesTime", _text),
+    0x00080032: ("AcquisitionTime", _text),
+    0x00080050: ("AccessionNumber", _text),
+    0x00080060: ("Modality", _text),
+    0x00080070: ("Manufacturer", _text),
+    0x00081030: ("StudyDescription", _text),
+    0x0008103E: ("SeriesDescription", _text),
+    0x00081090: ("ManufacturerModelName", _text),
+    0x00100020: ("PatientID", _text),
+    0x00180010: ("ContrastBolusAgent", _text),
+    0x00180015: ("BodyPartExamined", _text),
+    0x00180022: ("ScanOptions", _texts),
+    0x00181030: ("ProtocolName", _text),
+    0x00181042: ("ContrastBolusStartTime", _text),
+    0x00181060: ("TriggerTime", _number),
+    0x00181210: ("ConvolutionKernel", _kernel),
+    0x00185100: ("PatientPosition", _text),
+    0x00185101: ("ViewPosition", _text),
+    0x0020000D: ("StudyInstanceUID", _text),
+    0x0020000E: ("SeriesInstanceUID", _text),
+    0x00200011: ("SeriesNumber", _integer),
+    0x00200012: ("AcquisitionNumber", _integer),
+    0x00200013: ("InstanceNumber", _integer),
+    0x00200032: ("ImagePositionPatient", _numbers),
+    0x00200037: ("ImageOrientationPatient", _numbers),
+    0x00200052: ("FrameOfReferenceUID", _text),
+    0x00200060: ("Laterality", _text),
+    0x00200062: ("ImageLaterality", _text),
+    0x00201002: ("ImagesInAcquisition", _integer),
+    0x00209161: ("ConcatenationUID", _text),
+    0x00209162: ("InConcatenationNumber", _unsigned),
+    0x00209163: ("InConcatenationTotalNumber", _unsigned),
+    0x00209241: ("NominalPercentageOfCardiacPhase", _binary_float),
+    0x00280008: ("NumberOfFrames", _integer),
+    0x00280010: ("Rows", _unsigned),
+    0x00280011: ("Columns", _unsigned),
+}
+LAST_TAG = max(WANTED)

@@ -1,0 +1,250 @@
+"""One accepted connection, from its first byte to its end: negotiate, serve, answer, note how it ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pynetdicom._globals import MODE_ACCEPTOR
+from pynetdicom.acse import ACSE
+from pynetdicom.association import Association
+
+from node import command_set as cs
+from node import logs
+from node.listener import contexts
+from node.listener.access import Access, Caller
+from node.listener.c_store import Command, Reception, StoreService
+from node.listener.file_meta import Sender
+from node.listener.guards import GuardedProvider, GuardedSocket
+from node.listener.messages import Messages, Request
+from node.listener.open_associations import OpenAssociations
+from node.spool import valid_uid
+
+if TYPE_CHECKING:
+    from pynetdicom.ae import ApplicationEntity
+
+KILL_TIMEOUT_S = 20.0  # the longest orderly end: a PDU that is being read, then the ARTIM timer
+LOOK_S = 1.0  # how often an idle association looks at its timers
+
+End = Literal["released", "aborted", "lost"]
+ENDED: dict[End, str] = {
+    "released": "association.released",
+    "aborted": "association.aborted",
+    "lost": "association.lost",
+}
+
+log = logs.get("node.listener")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every association of a listener works with."""
+
+    access: Access
+    service: StoreService
+    associations: OpenAssociations
+
+
+class GuardedControl(ACSE):
+    """Negotiation by our own rules: who may associate, and which contexts are accepted."""
+
+    def __init__(self, assoc: Acceptor) -> None:
+        super().__init__(assoc)
+        self._acceptor = assoc
+
+    def _negotiate_as_acceptor(self) -> None:
+        request = self.requestor.primitive
+        if request is None:
+            raise ValueError("negotiation without a request")
+        self.requestor.ae_title = request.calling_ae_title
+        refusal = self._acceptor.admit(
+            Caller(
+                calling_ae_title=request.calling_ae_title,
+                called_ae_title=request.called_ae_title,
+                address=self._acceptor.host,
+                max_pdu=self.requestor.maximum_length or 0,
+            )
+        )
+        if refusal is not None:
+            self.send_reject(*refusal)
+            self._acceptor.is_rejected = True
+            self._acceptor.kill()
+            return
+        proposed = request.presentation_context_definition_list
+        self.acceptor.supported_contexts = contexts.supported(proposed)
+        super()._negotiate_as_acceptor()
+
+
+class Acceptor(Association):
+    """An association as acceptor, in a thread of its own; the upper layer has another."""
+
+    def __init__(self, ae: ApplicationEntity, parts: Parts, source: tuple[str, int], name: str) -> None:
+        self.source = source
+        self.host = source[0]
+        self.source_address = f"{source[0]}:{source[1]}"
+        self._id = name
+        self._parts = parts
+        self._news = threading.Event()
+        self._sender: Sender | None = None
+        self._n_received = self._n_bytes = 0
+        self._is_stopping = False
+        super().__init__(ae, MODE_ACCEPTOR)
+        self.name = f"association@{self.source_address}"
+        self.acse = GuardedControl(self)
+        self.dul: GuardedProvider = GuardedProvider(self, self._news)
+        self.dimse: Messages = Messages(self, self._news, self._begin)
+
+    @property
+    def guarded_socket(self) -> GuardedSocket:
+        """The socket of this association."""
+        connection = self.dul.socket
+        if not isinstance(connection, GuardedSocket):
+            raise TypeError("an association without its socket")
+        return connection
+
+    def admit(self, caller: Caller) -> tuple[int, int, int] | None:
+        """Decide about the request; return the code of the refusal, or None when it is accepted."""
+        refusal = self._parts.associations.admit(self, caller, self._parts.access)
+        if refusal is not None:
+            self._parts.service.tally.association("rejected")
+            log.warning("association.refused", reason=refusal.reason, source_address=self.source_address)
+            return refusal.code
+        self._sender = Sender(
+            caller.calling_ae_title.strip(), caller.called_ae_title.strip(), self.host, self._id
+        )
+        return None
+
+    def accepted_context(self, context_id: int) -> tuple[str, str] | None:
+        """Return abstract and transfer syntax of an accepted context, or None."""
+        context = self._accepted_cx.get(context_id)
+        if context is None:
+            return None
+        return str(context.abstract_syntax), str(context.transfer_syntax[0])
+
+    def kill(self) -> None:
+        """End the upper layer: in order when it can, by cutting the connection when it cannot."""
+        self._reactor_checkpoint.set()
+        self._kill = True
+        self.is_established = False
+        self._is_paused = True
+        deadline = time.monotonic() + KILL_TIMEOUT_S
+        while self.dul.is_alive() and not self.dul.stop_dul():
+            if time.monotonic() > deadline:
+                self.cut()
+                return
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        """End at the next occasion: after the request that is being served."""
+        self._is_stopping = True
+        self._news.set()
+        if not self.is_established:
+            self.cut()
+
+    def cut(self) -> None:
+        """End at once: nothing more is read, sent or waited for."""
+        self._kill = True
+        self.dul.kill_dul()
+        self.dul.to_user_queue.put(None)  # wakes the wait for an association request
+        self.guarded_socket.shut()
+        self._news.set()
+
+    def run_reactor(self) -> None:
+        """Negotiate, serve until the end, and leave nothing behind."""
+        try:
+            super().run_reactor()
+        except Exception:  # the mouth of the thread
+            log.exception("association.failed", source_address=self.source_address)
+        finally:
+            self.cut()
+            if self.dul.ident is not None:
+                self.dul.join()
+            self.guarded_socket.close()
+            self.dimse.discard()
+            self._close()
+
+    def _run_reactor(self) -> None:
+        """Serve requests as they come, until the peer releases or aborts, or is silent for too long."""
+        self._open()
+        while not self._kill:
+            self._news.wait(LOOK_S)
+            self._news.clear()
+            self._serve_all()
+            if self.acse.is_release_requested():
+                self._serve_all()
+                self.acse.send_release(is_response=True)
+                self.is_released, self.is_established = True, False
+                self.kill()
+            elif self.acse.is_aborted() or not self.dul.is_alive():
+                self.is_aborted, self.is_established = self.acse.is_aborted("a-abort"), False
+                self.kill()
+            elif self.dul.idle_timer_expired():
+                log.warning("association.silent", **self._names(), seconds=self.network_timeout)
+                self._give_up()
+            elif self._is_stopping:
+                self._give_up()
+
+    def _serve_all(self) -> None:
+        while self.dul.is_alive() and not self._kill:
+            waiting = self.dimse.next_request()
+            if waiting is None:
+                return
+            self._answer(*waiting)
+            self.dul.restart_idle_timer()
+
+    def _give_up(self) -> None:
+        """Abort an association that the peer did not end; it counts as lost."""
+        self.acse.send_abort(0x02)
+        self.is_aborted = False
+        self.kill()
+
+    def _answer(self, context_id: int, request: Request) -> None:
+        elements: dict[int, int | str] = {
+            cs.MESSAGE_ID_RESPONDED_TO: request.message_id,
+            cs.DATA_SET_TYPE: cs.NO_DATA_SET,
+        }
+        if valid_uid(request.sop_class_uid):
+            elements[cs.AFFECTED_SOP_CLASS_UID] = request.sop_class_uid
+        if request.reception is None:
+            elements |= {cs.COMMAND_FIELD: cs.C_ECHO_RSP, cs.STATUS: 0}
+        else:
+            answer = request.reception.finish()
+            elements |= {cs.COMMAND_FIELD: cs.C_STORE_RSP, cs.STATUS: answer.status}
+            if valid_uid(request.sop_instance_uid):
+                elements[cs.AFFECTED_SOP_INSTANCE_UID] = request.sop_instance_uid
+            if answer.comment:
+                elements[cs.ERROR_COMMENT] = answer.comment
+            if answer.status == 0:
+                self._n_received += 1
+                self._n_bytes += request.reception.size
+        self.dimse.respond(context_id, elements)
+
+    def _begin(self, command: Command) -> Reception:
+        if self._sender is None:
+            raise ValueError("data before the association was accepted")
+        return self._parts.service.begin(command, self._sender)
+
+    def _open(self) -> None:
+        self._parts.service.tally.association("accepted")
+        log.info("association.accepted", **self._names())
+        if self._sender is not None:
+            self._parts.associations.opened(self._sender)
+
+    def _close(self) -> None:
+        was_admitted = self._parts.associations.remove(self)
+        if not was_admitted:
+            return
+        end: End = "released" if self.is_released else "aborted" if self.is_aborted else "lost"
+        self._parts.service.tally.association(end)
+        log.info(ENDED[end], **self._names(), instances=self._n_received, bytes=self._n_bytes)
+        self._parts.associations.closed(self._id, end, n_received=self._n_received, n_bytes=self._n_bytes)
+
+    def _names(self) -> dict[str, str]:
+        sender = self._sender
+        return {
+            "calling_aet": sender.calling_ae_title if sender else "",
+            "called_aet": sender.called_ae_title if sender else "",
+            "source_address": self.source_address,
+        }

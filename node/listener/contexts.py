@@ -1,0 +1,63 @@
+"""Which presentation contexts are accepted: Verification, and whatever is, or may be, a storage SOP class.
+
+A class that is unknown here is accepted where it can only be storage: private ones, and
+those under the root of the storage classes that the standard has not put to another use.
+Every transfer syntax that has a name is accepted, retired ones too; nothing is decoded on receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydicom.uid import UID
+from pynetdicom import ALL_TRANSFER_SYNTAXES, sop_class
+from pynetdicom.presentation import PresentationContext
+
+VERIFICATION = "1.2.840.10008.1.1"
+STANDARD_ROOT = "1.2.840.10008."
+STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
+NAMED = frozenset(ALL_TRANSFER_SYNTAXES)  # those of today; retired ones are known by their type
+
+# Stored, but of no patient and no series: there is nothing that this node could prepare.
+NOT_IMAGING = frozenset(sop_class._NON_PATIENT_OBJECT_CLASSES.values())  # noqa: SLF001 - tested by contract
+STORAGE = frozenset(sop_class._STORAGE_CLASSES.values()) - NOT_IMAGING  # noqa: SLF001 - tested by contract
+NOT_STORAGE_SUFFIXES = ("- FIND", "- MOVE", "- GET", "Creation", "Query", "Instance")
+
+
+def is_storage(abstract_syntax: str) -> bool:
+    """Say whether objects of this class are accepted by C-STORE."""
+    if abstract_syntax in STORAGE:
+        return True
+    if not abstract_syntax.startswith(STANDARD_ROOT):
+        return True
+    if not abstract_syntax.startswith(STORAGE_ROOT) or abstract_syntax in NOT_IMAGING:
+        return False
+    return not UID(abstract_syntax).name.endswith(NOT_STORAGE_SUFFIXES)
+
+
+def is_transfer_syntax(uid: str) -> bool:
+    """Say whether a UID names a transfer syntax of the standard, current or retired."""
+    return uid in NAMED or (uid.startswith(STANDARD_ROOT) and UID(uid).type == "Transfer Syntax")
+
+
+def supported(proposed: Iterable[PresentationContext]) -> list[PresentationContext]:
+    """Return what is accepted of the proposed contexts, the transfer syntaxes in the order of the requestor.
+
+    Contexts of one class are merged, as an acceptor's contexts must be unique by class; the
+    bytes are kept as they come, so the requestor's first choice is as good as any.
+    """
+    by_class: dict[str, dict[str, None]] = {}
+    for context in proposed:
+        abstract_syntax = str(context.abstract_syntax)
+        if abstract_syntax == VERIFICATION or is_storage(abstract_syntax):
+            wanted = by_class.setdefault(abstract_syntax, {})
+            wanted.update(dict.fromkeys(map(str, context.transfer_syntax)))
+    result = []
+    for abstract_syntax, proposed_syntaxes in by_class.items():
+        accepted = [uid for uid in proposed_syntaxes if is_transfer_syntax(uid)]
+        if accepted:
+            context = PresentationContext()
+            context.abstract_syntax = UID(abstract_syntax)
+            context.transfer_syntax = [UID(uid) for uid in accepted]
+            result.append(context)
+    return result

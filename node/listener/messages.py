@@ -1,0 +1,168 @@
+"""From P-DATA fragments to requests: the command set in memory, the data set straight to the spool.
+
+Serves C-STORE and C-ECHO; a C-CANCEL has nothing to cancel here and is dropped. Anything
+else breaks the presentation contexts that were accepted, and ends the association.
+Source: PS3.8 annex E, PS3.7 sections 9.1 and 9.3.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.pdu_primitives import P_DATA
+
+from node import command_set as cs
+from node import logs
+from node.listener.c_store import Command, Reception
+from node.listener.guards import Signalling
+
+if TYPE_CHECKING:
+    import threading
+
+    from node.listener.acceptor import Acceptor
+
+COMMAND_LIMIT_BYTES = 65536  # of one command set; the longest legal C-STORE-RQ has under 400
+IS_COMMAND, IS_LAST = 1, 2  # message control header
+PDV_OVERHEAD_BYTES = 6
+
+log = logs.get("node.listener")
+
+
+class ProtocolError(Exception):
+    """The peer sent what has no place here; the association ends with an A-P-ABORT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that is complete: an object that was received, or, without one, a C-ECHO."""
+
+    message_id: int
+    sop_class_uid: str
+    sop_instance_uid: str = ""
+    reception: Reception | None = None
+
+
+class Messages(DIMSEServiceProvider):
+    """The DIMSE provider of one association; `receive_primitive` runs in the upper layer's thread."""
+
+    def __init__(self, assoc: Acceptor, news: threading.Event, begin: Callable[[Command], Reception]) -> None:
+        super().__init__(assoc)
+        self.requests = Signalling(news)
+        self._acceptor = assoc
+        self._begin = begin
+        self._command = bytearray()
+        self._context_id: int | None = None
+        self._receiving: Request | None = None
+        self._is_broken = False
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Take the fragments of one P-DATA-TF PDU."""
+        if self._is_broken:
+            return
+        try:
+            for context_id, fragment in primitive.presentation_data_value_list:
+                self._take(context_id, fragment)
+        except (ProtocolError, ValueError) as error:
+            self._is_broken = True
+            log.warning(
+                "association.protocol_error",
+                source_address=self._acceptor.source_address,
+                error=str(error),
+            )
+            self.dul.event_queue.put("Evt19")
+
+    def next_request(self) -> tuple[int, Request] | None:
+        """Return the next complete request and its context, or None when there is none."""
+        try:
+            waiting: tuple[int, Request] = self.requests.get(block=False)
+        except queue.Empty:
+            return None
+        return waiting
+
+    def respond(self, context_id: int, elements: dict[int, int | str]) -> None:
+        """Send a response without a data set."""
+        encoded = cs.encode(elements)
+        room = (self.maximum_pdu_size or len(encoded) + PDV_OVERHEAD_BYTES) - PDV_OVERHEAD_BYTES
+        for at in range(0, len(encoded), room):
+            control = IS_COMMAND | (IS_LAST if at + room >= len(encoded) else 0)
+            primitive = P_DATA()
+            fragment = bytes((control,)) + encoded[at : at + room]
+            primitive.presentation_data_value_list.append((context_id, fragment))
+            self.dul.send_pdu(primitive)
+
+    def discard(self) -> None:
+        """Drop what is not complete, and what is complete but not served. The upper layer must have ended."""
+        requests = [self._receiving] if self._receiving is not None else []
+        self._receiving = None
+        while (waiting := self.next_request()) is not None:
+            requests.append(waiting[1])
+        for request in requests:
+            if request.reception is not None:
+                request.reception.discard()
+
+    def _take(self, context_id: int, fragment: bytes) -> None:
+        if not fragment:
+            raise ProtocolError("a fragment without a message control header")
+        if self._context_id not in (None, context_id):
+            raise ProtocolError("fragments of two presentation contexts are mixed")
+        control = fragment[0]
+        if not control & IS_COMMAND:
+            self._take_data(memoryview(fragment)[1:], is_last=bool(control & IS_LAST))
+            return
+        if self._receiving is not None:
+            raise ProtocolError("a command before the data set of the last one was complete")
+        self._context_id = context_id
+        self._command += fragment[1:]
+        if len(self._command) > COMMAND_LIMIT_BYTES:
+            raise ProtocolError(f"a command set of over {COMMAND_LIMIT_BYTES} bytes")
+        if control & IS_LAST:
+            command, self._command = cs.decode(self._command), bytearray()
+            self._take_command(context_id, command)
+
+    def _take_command(self, context_id: int, command: dict[int, bytes]) -> None:
+        kind, message_id = cs.number(command, cs.COMMAND_FIELD), cs.number(command, cs.MESSAGE_ID)
+        has_data_set = cs.number(command, cs.DATA_SET_TYPE) not in (cs.NO_DATA_SET, None)
+        if kind == cs.C_CANCEL_RQ and not has_data_set:
+            self._context_id = None
+            return
+        context = self._acceptor.accepted_context(context_id)
+        if context is None:
+            raise ProtocolError(f"presentation context {context_id} was not accepted")
+        if message_id is None or kind not in (cs.C_STORE_RQ, cs.C_ECHO_RQ):
+            name = "no command field" if kind is None else f"command field 0x{kind:04X}"
+            raise ProtocolError(f"{name}, message id {message_id}: no request that is served here")
+        abstract_syntax, transfer_syntax = context
+        sop_class = cs.text(command, cs.AFFECTED_SOP_CLASS_UID)
+        if (kind == cs.C_ECHO_RQ) != (abstract_syntax == cs.VERIFICATION):
+            raise ProtocolError(f"command field 0x{kind:04X} in a context of {abstract_syntax}")
+        if kind == cs.C_ECHO_RQ:
+            if has_data_set:
+                raise ProtocolError("a C-ECHO with a data set")
+            self._done(Request(message_id, sop_class))
+            return
+        sop_instance = cs.text(command, cs.AFFECTED_SOP_INSTANCE_UID)
+        if cs.AFFECTED_SOP_INSTANCE_UID not in command:
+            raise ProtocolError("a C-STORE without Affected SOP Instance UID")
+        reception = self._begin(
+            Command(sop_class, sop_instance, abstract_syntax, transfer_syntax, has_data_set=has_data_set)
+        )
+        self._receiving = Request(message_id, sop_class, sop_instance, reception)
+        if not has_data_set:
+            self._done(self._receiving)
+
+    def _take_data(self, data: memoryview, *, is_last: bool) -> None:
+        request = self._receiving
+        if request is None or request.reception is None:
+            raise ProtocolError("a data set without a command")
+        request.reception.write(data)
+        if is_last:
+            self._done(request)
+
+    def _done(self, request: Request) -> None:
+        context_id, self._context_id = self._context_id, None
+        self._receiving = None
+        self.requests.put((context_id, request))

@@ -1,0 +1,123 @@
+"""The connections of a listener: those that have not asked yet, and the associations that are open.
+
+Only accepted associations count towards the limits, so silent connections keep nobody out.
+Of connections that have not asked yet, the oldest is cut when there are too many: a sender
+asks at once, who waits is no sender.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+from node import logs
+from node.listener.access import Access, Caller, Refusal
+from node.listener.file_meta import Sender
+from node.listener.guards import cut
+
+if TYPE_CHECKING:
+    import socket
+
+    from node.listener.acceptor import Acceptor, End
+
+MAX_SILENT = 128  # connections that have not asked yet; two threads each
+
+log = logs.get("node.listener")
+
+
+class AssociationNotes(Protocol):
+    """Where associations are written down; `node.registration.Registrar` does it."""
+
+    def open_association(
+        self, association: str, *, calling_ae_title: str, called_ae_title: str, source_address: str
+    ) -> None:
+        """Have a new association noted."""
+
+    def close_association(self, association: str, end: End, *, n_received: int = 0, n_bytes: int = 0) -> None:
+        """Have the end of an association noted, after all that it brought."""
+
+
+class OpenAssociations:
+    """Knows every connection of one listener; every method may be called from any thread."""
+
+    def __init__(self, notes: AssociationNotes) -> None:
+        self._notes = notes
+        self._lock = threading.Lock()
+        self._silent: dict[tuple[str, int], socket.socket] = {}
+        self._acceptors: set[Acceptor] = set()
+        self._admitted: dict[Acceptor, str] = {}
+        self._is_draining = False
+
+    def connected(self, source: tuple[str, int], connection: socket.socket) -> None:
+        """Note a new connection, or its new socket after TLS; of too many, cut the oldest."""
+        oldest = None
+        with self._lock:
+            self._silent[source] = connection
+            if len(self._silent) > MAX_SILENT:
+                oldest = self._silent.pop(next(iter(self._silent)))
+        if oldest is not None:
+            cut(oldest)
+
+    def gone(self, source: tuple[str, int]) -> None:
+        """Note that a connection ended before it became an association."""
+        with self._lock:
+            self._silent.pop(source, None)
+
+    def add(self, acceptor: Acceptor) -> None:
+        """Note the thread that serves a connection."""
+        with self._lock:
+            self._acceptors.add(acceptor)
+
+    def admit(self, acceptor: Acceptor, caller: Caller, access: Access) -> Refusal | None:
+        """Decide about a request and, when it is accepted, count it, in one step."""
+        self.gone(acceptor.source)
+        with self._lock:
+            established = Counter(self._admitted.values())
+            refusal = access.refuse(caller, established, is_draining=self._is_draining)
+            if refusal is None:
+                self._admitted[acceptor] = caller.calling_ae_title.strip()
+            return refusal
+
+    def remove(self, acceptor: Acceptor) -> bool:
+        """Note the end of a connection; return whether it was an association."""
+        self.gone(acceptor.source)
+        with self._lock:
+            self._acceptors.discard(acceptor)
+            return self._admitted.pop(acceptor, None) is not None
+
+    def opened(self, sender: Sender) -> None:
+        """Have the registry told."""
+        self._notes.open_association(
+            sender.association,
+            calling_ae_title=sender.calling_ae_title,
+            called_ae_title=sender.called_ae_title,
+            source_address=sender.source_address,
+        )
+
+    def closed(self, association: str, end: End, *, n_received: int, n_bytes: int) -> None:
+        """Have the registry told, after all that the association brought."""
+        self._notes.close_association(association, end, n_received=n_received, n_bytes=n_bytes)
+
+    @property
+    def count(self) -> int:
+        """How many associations are open."""
+        with self._lock:
+            return len(self._admitted)
+
+    def drain(self) -> None:
+        """From now on admit nobody."""
+        with self._lock:
+            self._is_draining = True
+
+    def acceptors(self) -> list[Acceptor]:
+        """Return the threads that serve connections now."""
+        with self._lock:
+            return list(self._acceptors)
+
+    def cut_silent(self) -> None:
+        """Cut every connection that has not asked yet."""
+        with self._lock:
+            silent = list(self._silent.values())
+        for connection in silent:
+            cut(connection)

@@ -1,0 +1,180 @@
+"""The C-STORE SCP of one process: what it consists of, how it starts, how it stops without loss."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from socketserver import BaseServer
+from typing import Any, Protocol
+
+from pynetdicom import _config as pynetdicom_config
+from pynetdicom.ae import ApplicationEntity
+
+from node import logs
+from node.config import Config
+from node.errors import ConfigError
+from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.listener.acceptor import Parts
+from node.listener.access import Access, tls_context
+from node.listener.c_store import Registering, Spooling, StoreService
+from node.listener.open_associations import AssociationNotes, OpenAssociations
+from node.listener.port import ACCEPT_POLL_S, Port
+from node.registry.repository import utc_now
+
+DRAIN_TIMEOUT_S = 20.0  # the node has 30 s to stop
+FAREWELL_S = 1.0  # for peers to take the A-ABORT, once nothing is in flight
+OWNER_LENGTH = 40  # of the 64 characters that the registry has for the id of an association
+HANGS_AFTER_S = 5.0  # an accept loop that has not turned for so long
+
+log = logs.get("node.listener")
+
+
+class Spool(Spooling, Protocol):
+    """What is needed of `node.spool.Spool`."""
+
+    owner: str
+
+
+class Registrar(Registering, AssociationNotes, Protocol):
+    """What is needed of `node.registration.Registrar`."""
+
+    @property
+    def pending(self) -> int:
+        """How many instances are durable but not registered yet."""
+
+
+class AssociationEnds(Protocol):
+    """What is needed of `node.registry.repository.Repository`."""
+
+    def lose_associations(self, prefix: str, now: Any) -> int:
+        """Note as lost the open associations of a process that died."""
+
+
+class ListenerServer:
+    """Receives objects into `spool` and hands them to `registrar`. Start once, stop once."""
+
+    def __init__(  # noqa: PLR0913 - the parts of the node that a listener works with
+        self,
+        config: Config,
+        spool: Spool,
+        registrar: Registrar,
+        repository: AssociationEnds | None = None,
+        *,
+        accepting: Callable[[], bool] | None = None,
+        index: int = 0,
+    ) -> None:
+        self._config = config
+        self._registrar = registrar
+        self._repository = repository
+        self._index = index
+        self._prefix = f"{spool.owner[-OWNER_LENGTH:]}:"
+        self._service = StoreService(
+            spool,
+            registrar,
+            max_bytes=config.listener.max_instance_mb * 1024**2,
+            accepting=accepting or (lambda: True),
+        )
+        self._associations = OpenAssociations(registrar)
+        self._port: Port | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> int:
+        """Listen; return the TCP port.
+
+        Raises:
+            ConfigError: the address is taken or not of this machine, or TLS cannot be set up.
+            RegistryError: the associations of a process that died cannot be noted as lost.
+        """
+        node = self._config.node
+        tls = tls_context(self._config.tls)
+        if self._repository is not None:
+            self._repository.lose_associations(self._prefix, utc_now())
+        silence_pynetdicom()
+        parts = Parts(Access(node.ae_title, self._config.listener), self._service, self._associations)
+        try:
+            port = Port(
+                self._entity(),
+                (node.host, node.port),
+                parts,
+                tls=tls,
+                prefix=self._prefix,
+                is_shared=node.listeners > 1,
+            )
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise ConfigError(
+                [f"node.host, node.port: cannot listen at {node.host}:{node.port}: {why}"]
+            ) from error
+        self._port = port
+        self._thread = threading.Thread(
+            target=port.serve_forever, kwargs={"poll_interval": ACCEPT_POLL_S}, name="accept", daemon=True
+        )
+        self._thread.start()
+        log.info(
+            "listener.started",
+            ae_title=node.ae_title,
+            port=port.number,
+            listener=self._index,
+            tls=tls is not None,
+        )
+        return port.number
+
+    def stop(self, timeout_s: float = DRAIN_TIMEOUT_S) -> bool:
+        """Accept nothing more, let objects in flight get their answer, then end every association.
+
+        Returns False when something was cut off because it took longer than `timeout_s`; it was
+        not acknowledged.
+        """
+        if self._port is None or self._thread is None:
+            return True
+        deadline = time.monotonic() + timeout_s
+        self._associations.drain()
+        self._service.drain()
+        BaseServer.shutdown(self._port)
+        self._thread.join()
+        self._port.server_close()
+        self._associations.cut_silent()
+        is_idle = self._service.wait_idle(max(0.0, deadline - time.monotonic()))
+        for acceptor in self._associations.acceptors():
+            acceptor.stop()
+        self._join(min(deadline, time.monotonic() + FAREWELL_S) if is_idle else 0.0)
+        for acceptor in self._associations.acceptors():
+            acceptor.cut()
+        self._join(time.monotonic() + FAREWELL_S)
+        log.info("listener.stopped", in_order=is_idle)
+        return is_idle
+
+    def is_healthy(self) -> bool:
+        """Say whether the accept loop turns and what is received can be registered."""
+        port, thread = self._port, self._thread
+        if port is None or thread is None or not thread.is_alive():
+            return False
+        return time.monotonic() - port.ticked_at < HANGS_AFTER_S and self._registrar.problem is None
+
+    def counters(self) -> dict[str, Any]:
+        """Return received, refused, bytes, by_status, by_outcome, associations (open now) and pending."""
+        figures = self._service.tally.figures()
+        return figures | {"associations": self._associations.count, "pending": self._registrar.pending}
+
+    def _entity(self) -> ApplicationEntity:
+        listener = self._config.listener
+        entity = ApplicationEntity(self._config.node.ae_title)
+        entity.maximum_pdu_size = listener.max_pdu
+        entity.acse_timeout = listener.acse_timeout_s
+        entity.network_timeout = listener.network_timeout_s
+        entity.maximum_associations = 1_000_000  # `Access` counts, and only those that are established
+        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        return entity
+
+    def _join(self, deadline: float) -> None:
+        for acceptor in self._associations.acceptors():
+            acceptor.join(max(0.0, deadline - time.monotonic()))
+
+
+def silence_pynetdicom() -> None:
+    """Keep pynetdicom from formatting what it receives for its log; the effect is on the whole process."""
+    pynetdicom_config.LOG_HANDLER_LEVEL = "none"
+    pynetdicom_config.LOG_REQUEST_IDENTIFIERS = False
+    pynetdicom_config.LOG_RESPONSE_IDENTIFIERS = False

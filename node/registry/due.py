@@ -1,0 +1,185 @@
+"""What is due: the reads of the loops that process, deliver, repair and clean up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, exists, func, or_, select
+
+from node.registry.database import reading
+from node.registry.schema import Delivery, Event, Instance, Output, Series, Study
+from node.registry.states import SeriesState
+
+STUDY_KEYWORDS = ("PatientID", "AccessionNumber", "StudyDate", "StudyTime", "StudyDescription")
+END_STATES = (SeriesState.PROCESSED, SeriesState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesToProcess:
+    """A series as its job needs it: its row, its files, and its sibling series (UID -> header facts).
+
+    `n_late` counts the instances that opened its revision, after the one before was complete.
+    """
+
+    row: Mapping[str, Any]
+    instances: tuple[Mapping[str, Any], ...]
+    siblings: Mapping[str, Mapping[str, Any]]
+    n_late: int = 0
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What routes match against: DICOM keywords, CalledAET, CallingAET, source."""
+        columns = {key: value for key, value in self.row.items() if key[:1].isupper() and value is not None}
+        return {
+            **self.row["facts"],
+            **columns,
+            "CalledAET": self.row["called_ae_title"],
+            "CallingAET": self.row["calling_ae_title"],
+            "source": self.row["source_address"],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryToMake:
+    """A delivery as its job needs it: its row, the row of its series, and the files it may send."""
+
+    row: Mapping[str, Any]
+    series: Mapping[str, Any]
+    outputs: tuple[Mapping[str, Any], ...]
+    instances: tuple[Mapping[str, Any], ...]
+
+
+def in_state(engine: Engine, state: SeriesState) -> list[tuple[str, int]]:
+    """Return (SeriesInstanceUID, revision) of every series in a state, the longest waiting first."""
+    with reading(engine) as connection:
+        found = connection.execute(
+            select(Series.SeriesInstanceUID, Series.revision)
+            .where(Series.state == state)
+            .order_by(Series.completed_at, Series.SeriesInstanceUID)
+        )
+        return [(uid, revision) for uid, revision in found]
+
+
+def is_receiving(engine: Engine) -> bool:
+    """Say whether some series is arriving now."""
+    with reading(engine) as connection:
+        query = select(exists().where(Series.state == SeriesState.RECEIVING))
+        return bool(connection.execute(query).scalar_one())
+
+
+def series_to_process(engine: Engine, series_uid: str) -> SeriesToProcess | None:
+    """Return a series with its files and siblings, or None when it is not there."""
+    with reading(engine) as connection:
+        row = (
+            connection.execute(
+                select(Series.__table__, *(getattr(Study, keyword) for keyword in STUDY_KEYWORDS))
+                .join(Study, Study.StudyInstanceUID == Series.StudyInstanceUID)
+                .where(Series.SeriesInstanceUID == series_uid)
+            )
+            .mappings()
+            .one_or_none()
+        )
+        if row is None:
+            return None
+        instances = connection.execute(_instances(series_uid)).mappings().all()
+        siblings = connection.execute(
+            select(Series.SeriesInstanceUID, Series.Modality, Series.facts)
+            .where(Series.StudyInstanceUID == row["StudyInstanceUID"])
+            .where(Series.SeriesInstanceUID != series_uid)
+            .order_by(Series.SeriesInstanceUID)
+        ).all()
+        reopened = connection.execute(
+            select(Event.details).where(
+                Event.SeriesInstanceUID == series_uid,
+                Event.revision == row["revision"],
+                Event.name == "series.reopened",
+            )
+        ).scalars()
+        n_late = sum(details.get("n", 0) for details in reopened)
+    return SeriesToProcess(
+        row=dict(row),
+        instances=tuple(dict(each) for each in instances),
+        siblings={uid: {"Modality": modality, **facts} for uid, modality, facts in siblings},
+        n_late=n_late,
+    )
+
+
+def deliveries_due(engine: Engine, now: datetime) -> list[tuple[int, str, datetime | None]]:
+    """Return (id, destination, due_at) of every pending delivery whose time has come."""
+    with reading(engine) as connection:
+        found = connection.execute(
+            select(Delivery.id, Delivery.destination, Delivery.due_at)
+            .where(Delivery.state == "PENDING")
+            .where(or_(Delivery.due_at.is_(None), Delivery.due_at <= now))
+            .order_by(Delivery.id)
+        )
+        return [(delivery_id, destination, due_at) for delivery_id, destination, due_at in found]
+
+
+def delivery_to_make(engine: Engine, delivery_id: int) -> DeliveryToMake | None:
+    """Return a delivery with its series and what it may send, or None when it is not there."""
+    with reading(engine) as connection:
+        row = (
+            connection.execute(select(Delivery.__table__).where(Delivery.id == delivery_id))
+            .mappings()
+            .one_or_none()
+        )
+        if row is None:
+            return None
+        uid = row["SeriesInstanceUID"]
+        series = connection.execute(
+            select(Series.SeriesInstanceUID, Series.StudyInstanceUID, Series.revision, Series.state).where(
+                Series.SeriesInstanceUID == uid
+            )
+        )
+        outputs = connection.execute(
+            select(Output.__table__)
+            .where(Output.SeriesInstanceUID == uid, Output.revision == row["revision"])
+            .order_by(Output.path)
+        )
+        return DeliveryToMake(
+            row=dict(row),
+            series=dict(series.mappings().one()),
+            outputs=tuple(dict(each) for each in outputs.mappings()),
+            instances=tuple(dict(each) for each in connection.execute(_instances(uid)).mappings()),
+        )
+
+
+def removable(engine: Engine, series_uids: Sequence[str], moment: datetime) -> list[str]:
+    """Return those of the series that are over and done with since before `moment`.
+
+    That is: PROCESSED or FAILED, last heard of and processed before then, and no delivery of any
+    revision pending. RECEIVING, COMPLETE, PROCESSING and HELD series are never among them.
+    """
+    pending = exists().where(
+        Delivery.SeriesInstanceUID == Series.SeriesInstanceUID, Delivery.state == "PENDING"
+    )
+    with reading(engine) as connection:
+        found = connection.execute(
+            select(Series.SeriesInstanceUID)
+            .where(Series.SeriesInstanceUID.in_(series_uids))
+            .where(Series.state.in_(END_STATES))
+            .where(Series.last_received_at < moment)
+            .where(func.coalesce(Series.processed_at, Series.last_received_at) < moment)
+            .where(~pending)
+            .order_by(Series.SeriesInstanceUID)
+        )
+        return [uid for (uid,) in found]
+
+
+def instance_paths(engine: Engine, series_uid: str) -> list[str]:
+    """Return where the files of a series are kept."""
+    with reading(engine) as connection:
+        found = connection.execute(select(Instance.path).where(Instance.SeriesInstanceUID == series_uid))
+        return [path for (path,) in found]
+
+
+def _instances(series_uid: str) -> Any:
+    return (
+        select(Instance.__table__)
+        .where(Instance.SeriesInstanceUID == series_uid)
+        .order_by(Instance.SOPInstanceUID, Instance.id)
+    )

@@ -1,0 +1,1 @@
+"""Numbered changes of the registry's tables, run by `node.registry.database.migrate`."""

@@ -1,0 +1,1 @@
+"""One module per change; each says what it changes and never changes itself."""

@@ -1,0 +1,198 @@
+"""Every write to the registry: one method, one transaction, in which state and event change together.
+
+What a method writes is in the room of its topic: `registering`, `associations`, `lifecycle`,
+`operator`, `results`, `deliveries`. All raise `RegistryError` when the database is locked,
+gone or refuses, and then nothing was written. Times are UTC without zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine, update
+
+from node.registry import associations, deliveries, lifecycle, operator, registering, results
+from node.registry.arrivals import Arrival, Registered
+from node.registry.associations import End
+from node.registry.database import writing
+from node.registry.history import record
+from node.registry.schema import Series
+from node.registry.states import SeriesState
+
+
+def utc_now() -> datetime:
+    """Return the time as the registry keeps it: UTC without zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Repository:
+    """The registry as those see it who change it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    # what arrives
+
+    def register(self, batch: Sequence[Arrival], now: datetime) -> list[Registered]:
+        """Register received instances; idempotent. See `registering.register`."""
+        if not batch:
+            return []
+        with writing(self.engine) as connection:
+            return registering.register(connection, batch, now)
+
+    def open_association(
+        self,
+        association: str,
+        *,
+        calling_ae_title: str,
+        called_ae_title: str,
+        source_address: str,
+        now: datetime,
+    ) -> None:
+        """Note a new association. See `associations.opened`."""
+        with writing(self.engine) as connection:
+            associations.opened(
+                connection,
+                association,
+                calling_ae_title=calling_ae_title,
+                called_ae_title=called_ae_title,
+                source_address=source_address,
+                now=now,
+            )
+
+    def close_association(
+        self, association: str, end: End, *, n_received: int = 0, n_bytes: int = 0, now: datetime
+    ) -> None:
+        """Note how an association ended. See `associations.closed`."""
+        with writing(self.engine) as connection:
+            associations.closed(connection, association, end, n_received=n_received, n_bytes=n_bytes, now=now)
+
+    def lose_associations(self, prefix: str, now: datetime) -> int:
+        """Note as lost the open associations of a process that died. See `associations.lose_open`."""
+        with writing(self.engine) as connection:
+            return associations.lose_open(connection, prefix, now)
+
+    # how a series goes on
+
+    def set_due(self, series_uid: str, due_at: datetime | None) -> None:
+        """Set when completion is to look at a RECEIVING series again; None: at the next occasion."""
+        with writing(self.engine) as connection:
+            connection.execute(
+                update(Series)
+                .where(Series.SeriesInstanceUID == series_uid, Series.state == SeriesState.RECEIVING)
+                .values(due_at=due_at)
+            )
+
+    def set_all_due(self) -> None:
+        """Have completion look at every RECEIVING series again, as after a jump of the clock."""
+        with writing(self.engine) as connection:
+            connection.execute(
+                update(Series).where(Series.state == SeriesState.RECEIVING).values(due_at=None)
+            )
+
+    def complete(self, series_uid: str, reason: str, evidence: Mapping[str, Any], now: datetime) -> int:
+        """Take a series as complete; return its revision. See `lifecycle.complete`."""
+        with writing(self.engine) as connection:
+            return lifecycle.complete(connection, series_uid, reason, evidence, now)
+
+    def start(
+        self, series_uid: str, revision: int, now: datetime | None = None, *, profile: str | None = None
+    ) -> bool:
+        """Say whether this revision is to be processed, and note it. See `lifecycle.start`."""
+        with writing(self.engine) as connection:
+            return lifecycle.start(connection, series_uid, revision, now or utc_now(), profile=profile)
+
+    def finish(  # noqa: PLR0913, PLR0917 - the parts of one result
+        self,
+        series_uid: str,
+        revision: int,
+        report: Mapping[str, Any],
+        outputs: Sequence[Mapping[str, Any]],
+        deliveries: Sequence[Mapping[str, Any]],
+        now: datetime,
+    ) -> bool:
+        """Write the result of a revision, once. See `results.finish`."""
+        with writing(self.engine) as connection:
+            return results.finish(connection, series_uid, revision, report, outputs, deliveries, now)
+
+    def fail(self, series_uid: str, revision: int, error: str, now: datetime) -> bool:
+        """Note that a revision cannot be processed. See `lifecycle.fail`."""
+        with writing(self.engine) as connection:
+            return lifecycle.fail(connection, series_uid, revision, error, now)
+
+    def requeue(self, series_uid: str, revision: int, now: datetime) -> bool:
+        """Put a series whose job was lost back to COMPLETE. See `lifecycle.requeue`."""
+        with writing(self.engine) as connection:
+            return lifecycle.requeue(connection, series_uid, revision, now)
+
+    # a person's word
+
+    def act(self, series_uid: str, action: str, *, who: str, now: datetime) -> SeriesState:
+        """Complete, reprocess, release or reject a series; return its state. See `operator.act`."""
+        with writing(self.engine) as connection:
+            return operator.act(connection, series_uid, action, who, now)
+
+    def complete_by_operator(self, series_uid: str, who: str, now: datetime) -> SeriesState:
+        """Take a series as complete on a person's word."""
+        return self.act(series_uid, "complete", who=who, now=now)
+
+    def reprocess(self, series_uid: str, who: str, now: datetime) -> SeriesState:
+        """Process a series again, as a new revision."""
+        return self.act(series_uid, "reprocess", who=who, now=now)
+
+    def release(self, series_uid: str, who: str, now: datetime) -> SeriesState:
+        """Let a HELD series pass."""
+        return self.act(series_uid, "release", who=who, now=now)
+
+    def reject(self, series_uid: str, who: str, now: datetime) -> SeriesState:
+        """Let a HELD series not pass."""
+        return self.act(series_uid, "reject", who=who, now=now)
+
+    # what is sent
+
+    def delivery_attempt(self, delivery_id: int, *, error: str, due_at: datetime, now: datetime) -> bool:
+        """Note an attempt that failed. See `deliveries.attempted`."""
+        with writing(self.engine) as connection:
+            return deliveries.attempted(connection, delivery_id, error, due_at, now)
+
+    def delivery_progress(self, delivery_id: int, delivered: Sequence[Any]) -> None:
+        """Note which parts a destination has taken so far."""
+        with writing(self.engine) as connection:
+            deliveries.progressed(connection, delivery_id, delivered)
+
+    def delivery_done(self, delivery_id: int, *, delivered: Sequence[Any] = (), now: datetime) -> None:
+        """Note that a destination has taken everything."""
+        with writing(self.engine) as connection:
+            deliveries.done(connection, delivery_id, delivered, now)
+
+    def delivery_failed(self, delivery_id: int, *, error: str, now: datetime) -> None:
+        """Give a delivery up."""
+        with writing(self.engine) as connection:
+            deliveries.failed(connection, delivery_id, error, now)
+
+    def retry_delivery(self, delivery_id: int, *, now: datetime) -> None:
+        """Make a delivery due now. See `deliveries.retry`."""
+        with writing(self.engine) as connection:
+            deliveries.retry(connection, delivery_id, now)
+
+    def drop_delivery(self, delivery_id: int, *, now: datetime) -> None:
+        """Have a delivery never happen. See `deliveries.drop`."""
+        with writing(self.engine) as connection:
+            deliveries.drop(connection, delivery_id, now)
+
+    # the history
+
+    def record_event(
+        self,
+        name: str,
+        now: datetime,
+        *,
+        series_uid: str | None = None,
+        revision: int | None = None,
+        **details: Any,
+    ) -> None:
+        """Append an event that goes with no change of state."""
+        with writing(self.engine) as connection:
+            record(connection, name, now, series_uid=series_uid, revision=revision, **details)

@@ -1,0 +1,146 @@
+"""What may be deleted, and when the disk is too full to accept more."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from node import logs
+from node.config import Config
+from node.registry import due
+
+GB = 1_000_000_000
+LOOK_S = (
+    1.0  # how long one look at the free space is believed; a link of 10 Gbit/s brings 1.2 GB in that time
+)
+RESUME = 1.02  # accept again when 2 % more than the reserve is free, so that the answer does not flicker
+BATCH = 500
+
+log = logs.get("node.retention")
+
+
+class FreeSpace:
+    """Whether there is room for more: asked for every instance, looked up once a second."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = config.node.data_dir
+        self._reserve = config.retention.min_free_gb * GB
+        self._free_bytes = free_bytes
+        self._clock = clock
+        self._looked_at = float("-inf")
+        self._accepting = True
+
+    def accepting(self) -> bool:
+        """Say whether an instance may be accepted; when not, C-STORE answers 0xA700."""
+        now = self._clock()
+        if now - self._looked_at >= LOOK_S:
+            self._looked_at = now
+            needed = self._reserve if self._accepting else self._reserve * RESUME
+            accepting = self._free_bytes(self._folder) >= needed
+            if accepting != self._accepting:
+                log.warning("disk.accepting" if accepting else "disk.full", min_free_gb=self._reserve / GB)
+            self._accepting = accepting
+        return self._accepting
+
+
+class Retention:
+    """Deletes the received files and the results of series that have been over and done with for long enough.
+
+    A period of 0 days keeps for ever. What is held, waits, or has a delivery pending is
+    never deleted, however old. The rows in the registry stay.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        engine: Engine,
+        *,
+        record: Callable[[str, str, datetime, int], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._config = config
+        self._engine = engine
+        self._record = record
+        self._now = now
+
+    def run_once(self) -> int:
+        """Delete what is due; return how many series lost files."""
+        keys = self._config.retention
+        return self._sweep(
+            self._config.spool_dir / "store", keys.spool_days, "originals.deleted", self._delete_originals
+        ) + self._sweep(self._config.outputs_dir, keys.outputs_days, "outputs.deleted", self._delete_outputs)
+
+    def _sweep(self, top: Path, days: int, event: str, delete: Callable[[Path, str], int]) -> int:
+        """Walk the series folders `<top>/<Study>/<Series>`: what is on the disk, not all that ever was."""
+        if days == 0:
+            return 0
+        now = self._now()
+        moment = now - timedelta(days=days)
+        count = 0
+        for folders in _batches(_series_folders(top)):
+            by_uid = {folder.name: folder for folder in folders}
+            for uid in due.removable(self._engine, sorted(by_uid), moment):
+                if not due.removable(self._engine, [uid], moment):
+                    continue  # a late instance came since
+                deleted = delete(by_uid[uid], uid)
+                if deleted:
+                    count += 1
+                    self._record(event, uid, now, deleted)
+                    log.info(event, SeriesInstanceUID=uid, files=deleted, days=days)
+        return count
+
+    def _delete_originals(self, folder: Path, uid: str) -> int:
+        """Delete the registered files, one by one: one that arrives meanwhile is not registered yet."""
+        deleted = 0
+        for path in due.instance_paths(self._engine, uid):
+            with suppress(FileNotFoundError):
+                Path(path).unlink()
+                deleted += 1
+        _remove_empty(folder)
+        return deleted
+
+    @staticmethod
+    def _delete_outputs(folder: Path, uid: str) -> int:
+        del uid
+        deleted = sum(1 for path in folder.rglob("*") if path.is_file())
+        shutil.rmtree(folder, ignore_errors=True)
+        _remove_empty(folder)
+        return deleted
+
+
+def _series_folders(top: Path) -> Iterator[Path]:
+    if not top.is_dir():
+        return
+    for study in sorted(top.iterdir()):
+        if study.is_dir():
+            yield from sorted(folder for folder in study.iterdir() if folder.is_dir())
+
+
+def _batches(folders: Iterator[Path]) -> Iterator[list[Path]]:
+    batch: list[Path] = []
+    for folder in folders:
+        batch.append(folder)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder and then its parent, each if nothing is left in it."""
+    for each in (folder, folder.parent):
+        with suppress(OSError):
+            each.rmdir()

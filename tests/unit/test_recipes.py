@@ -1,0 +1,57 @@
+"""Profiles of the configuration become recipes, key by key."""
+
+from dataclasses import fields
+
+import pytest
+
+from handlers.api import Recipe
+from handlers.model import Verdict
+from node.config import Config, Profile
+from node.errors import ConfigError
+from node.recipes import recipe_of
+
+
+def test_the_built_in_profile_changes_nothing():
+    assert recipe_of("default", Config()) == Recipe()
+
+
+def test_a_profile_that_says_nothing_is_the_built_in_one_under_another_name():
+    assert recipe_of("plain", Config(profile={"plain": Profile()})) == Recipe(name="plain")
+
+
+def test_every_key_of_a_profile_arrives():
+    keys = {
+        "orientation": "RAS",
+        "spacing_mm": (1.0, 1.0, 3.0),
+        "interpolator": "bspline",
+        "intensity": "lung",
+        "fill_missing": True,
+        "resample_variable": True,
+        "accept_kernels": ("smooth",),
+        "need_phase": True,
+        "dtype": "float32",
+        "save_padding_mask": True,
+        "policy": {"GEO-005": "REJECT"},
+        "rules": ("a",),
+        "steps": ("b",),
+        "writers": ("c",),
+    }
+    recipe = recipe_of("all", Config(profile={"all": Profile(**keys)}))
+    assert {field.name for field in fields(Recipe)} == {*keys, "name", "release"}
+    for key, value in keys.items():
+        assert getattr(recipe, key) == value
+    assert recipe.policy["GEO-005"] is Verdict.REJECT
+
+
+def test_release_is_not_a_key_of_the_file_but_the_word_of_a_person():
+    assert recipe_of("default", Config(), release=True).release
+
+
+def test_the_built_in_profile_can_be_defined_anew():
+    config = Config(profile={"default": Profile(orientation="RAS")})
+    assert recipe_of("default", config).orientation == "RAS"
+
+
+def test_an_unknown_profile_lists_the_known_ones():
+    with pytest.raises(ConfigError, match="there are: default, lung"):
+        recipe_of("brain", Config(profile={"lung": Profile()}))

@@ -1,0 +1,204 @@
+"""Cardiac and respiratory phases: which source wins, what contradicts, and what is no phase at all."""
+
+from __future__ import annotations
+
+import pytest
+from triage_cases import codes, multi_frame, only, series, volume
+
+from handlers.model import Severity
+from handlers.triage import cardiac_gating, cardiac_text, respiratory_gating
+
+HEART = {"BodyPartExamined": "HEART"}
+
+
+def judged(made):
+    return cardiac_gating.cardiac_phase(series(made))
+
+
+def fact(made):
+    return only([f for f in judged(made) if "cardiac" in f.evidence]).evidence["cardiac"]
+
+
+def test_the_nominal_percentage_of_enhanced_ct_is_the_phase():
+    made = multi_frame(volume("CT"), NominalPercentageOfCardiacPhase=75.0)
+    assert fact(made)["phase_percent"] == 75.0
+    assert codes(judged(made)) == ["GAT-001"]
+
+
+def test_the_percentage_at_the_top_level_counts_too():
+    assert fact(volume("CT", NominalPercentageOfCardiacPhase=40.0))["source"] == "NominalPercentageOfCardiacPhase"
+
+
+def test_siemens_writes_the_phase_into_the_scan_options():
+    assert fact(volume("CT", ScanOptions="TP70PC300"))["phase_percent"] == 70.0
+
+
+def test_trigger_time_and_beat_give_a_computed_phase():
+    finding = only(judged(volume("CT", TriggerTime=450, NominalInterval=900)))
+    assert (finding.code, finding.severity) == ("GAT-002", Severity.WARN)
+    assert finding.evidence["cardiac"]["phase_percent"] == 50.0
+    assert finding.evidence["cardiac"]["time_ms"] == 450
+
+
+def test_the_heart_rate_stands_in_for_the_interval():
+    assert fact(volume("CT", TriggerTime=500, HeartRate=60))["phase_percent"] == 50.0
+
+
+@pytest.mark.parametrize("beat", [{"NominalInterval": 50}, {"NominalInterval": 20000}, {"HeartRate": 400}, {}])
+def test_an_impossible_beat_gives_no_phase(beat):
+    # Philips fMRI writes the time of the dynamic into TriggerTime
+    assert judged(volume("CT", TriggerTime=450, **beat)) == []
+
+
+def test_the_tag_that_guides_call_cardiac_phase_is_not_read():
+    # (0018,9152) is MR Metabolite Map Sequence (E1)
+    assert "9152" not in cardiac_gating.cardiac_phase.__doc__
+
+
+def _private(group, creator, elements):
+    made = volume("CT", slices=1)
+    block = made.frames[0].instance.header.private_block(group, creator, create=True)
+    for offset, vr, value in elements:
+        block.add_new(offset, vr, value)
+    return made
+
+
+def test_private_elements_are_found_through_their_creator():
+    made = _private(0x0045, "GEMS_HELIOS_01", [(0x33, "FL", 70.0), (0x31, "IS", "62")])
+    assert fact(made)["phase_percent"] == 70.0
+    assert fact(made)["heart_rate_bpm"] == 62.0
+    assert judged(_private(0x0045, "SOMEBODY ELSE", [(0x33, "FL", 70.0)])) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "percent"),
+    [("CTA 0.6 B26f 75 %", 75), ("BestDiast 72 %", 72), ("Best Syst 35%", 35), ("DS_CorCTA 0.75 Br36 70%", 70), ("CTA 0% A", 0)],
+)
+def test_a_description_of_a_heart_scan_may_name_the_phase(words, percent):
+    assert fact(volume("CT", SeriesDescription=words, **HEART))["phase_percent"] == percent
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CTA 85 % ASIR", "CTA ASIR 50%", "ASiR-V 40%", "60% dose", "SAFIRE 30%", "iDose 4 50 %", "CTA 0.6", "40% Ex", "Gated, 0.0%A",
+        "35% 75%", "150 %",
+    ],
+)  # fmt: skip
+def test_other_percentages_are_no_cardiac_phase(words):
+    assert cardiac_text.read(words).percent is None
+
+
+def test_a_percentage_without_a_heart_is_no_cardiac_phase():
+    assert judged(volume("CT", SeriesDescription="LIVER 50 %")) == []
+
+
+@pytest.mark.parametrize("words", ["% 0 - 90", "0% - 90%", "0-90 %"])
+def test_a_range_is_several_phases(words):
+    assert cardiac_text.read(words).is_range
+    finding = only(cardiac_gating.several_phases(series(volume("CT", SeriesDescription=f"CorCTA {words}"))))
+    assert (finding.code, finding.severity) == ("GAT-009", Severity.INFO)
+
+
+def test_milliseconds_are_kept():
+    assert fact(volume("CT", SeriesDescription="CorCTA 280 ms"))["time_ms"] == 280
+
+
+def test_sources_that_disagree_are_held():
+    made = volume("CT", NominalPercentageOfCardiacPhase=75.0, ScanOptions="TP40PC300")
+    finding = only(judged(made), "GAT-003")
+    assert finding.severity is Severity.REVIEW
+    assert fact(made)["phase_percent"] == 75.0
+
+
+def test_the_cycle_is_a_circle():
+    # 98 % and 1 % are three apart, not ninety-seven (E35)
+    assert "GAT-003" not in codes(judged(volume("CT", NominalPercentageOfCardiacPhase=98.0, ScanOptions="TP1PC300")))
+
+
+def test_two_phases_in_a_series_are_noted():
+    pair = [volume("CT", index=k, NominalPercentageOfCardiacPhase=p) for k, p in enumerate((40.0, 75.0))]
+    assert only(cardiac_gating.several_phases(series(*pair))).evidence["phases_percent"] == [40.0, 75.0]
+    assert cardiac_gating.several_phases(series(pair[0])) == []
+
+
+@pytest.mark.parametrize("words", ["Heart CTA", "CaScore", "TAVI", "Herz nativ", "coeur", "cuore", "serce", "Calcium Scoring"])
+def test_a_heart_scan_without_gating_is_marked(words):
+    finding = only(cardiac_gating.ungated_heart(series(volume("CT", SeriesDescription=words))))
+    assert (finding.code, finding.severity) == ("GAT-004", Severity.WARN)
+
+
+@pytest.mark.parametrize("words", ["COR MPR", "CALCANEUS", "CORONAL", "RECORDED", "Thorax"])
+def test_words_that_only_sound_like_the_heart_are_none(words):
+    assert cardiac_gating.ungated_heart(series(volume("CT", SeriesDescription=words))) == []
+
+
+@pytest.mark.parametrize("attributes", [{"ScanOptions": "GATED"}, {"CardiacSynchronizationTechnique": "PROSPECTIVE"}, {"NominalPercentageOfCardiacPhase": 70.0}])
+def test_a_gated_heart_scan_is_as_it_should_be(attributes):
+    assert cardiac_gating.ungated_heart(series(volume("CT", SeriesDescription="Heart", **attributes))) == []
+
+
+def test_gated_without_a_phase_says_so():
+    made = volume("CT", CardiacSynchronizationTechnique="RETROSPECTIVE")
+    assert fact(made)["phase_percent"] is None
+    assert codes(judged(made)) == ["GAT-001"]
+
+
+def test_technique_none_against_a_named_phase_is_held():
+    made = volume("CT", CardiacSynchronizationTechnique="NONE", SeriesDescription="Heart 75 %")
+    finding = only(cardiac_gating.ungated_heart(series(made)))
+    assert (finding.code, finding.severity) == ("GAT-005", Severity.REVIEW)
+
+
+@pytest.mark.parametrize("beat", [{"HeartRate": 95}, {"HeartRate": 60, "LowRRValue": 700, "HighRRValue": 1100}])
+def test_fast_or_irregular_beats_are_marked(beat):
+    finding = only(judged(volume("CT", NominalPercentageOfCardiacPhase=70.0, **beat)), "GAT-008")
+    assert finding.severity is Severity.WARN
+
+
+def test_a_calm_regular_beat_is_not_marked():
+    made = volume("CT", NominalPercentageOfCardiacPhase=70.0, HeartRate=62, LowRRValue=940, HighRRValue=990)
+    assert codes(judged(made)) == ["GAT-001"]
+
+
+def test_an_ordinary_scan_has_no_cardiac_phase():
+    assert judged(volume("CT", SeriesDescription="THORAX")) == []
+
+
+def breathing(made):
+    return respiratory_gating.respiratory_phase(series(made))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "percent"),
+    [
+        ({"SeriesDescription": "Gated, 0.0%A"}, 0), ({"ImageComments": "P4^P101^S300^I00003, Gated, 50.0%A"}, 50),
+        ({"SeriesDescription": "Thorax 30% Ex"}, 30), ({"SeriesDescription": "T=60%"}, 60),
+        ({"NominalPercentageOfRespiratoryPhase": 20.0}, 20),
+    ],
+)  # fmt: skip
+def test_a_respiratory_bin_is_read(attributes, percent):
+    finding = only(breathing(volume("CT", **attributes)))
+    assert (finding.code, finding.severity) == ("RSP-001", Severity.INFO)
+    assert finding.evidence["respiratory"]["phase_percent"] == percent
+
+
+@pytest.mark.parametrize(("words", "name"), [("THORAX INSP", "INSPIRATION"), ("Lung Expiration", "EXPIRATION"), ("wydech", "EXPIRATION")])
+def test_breath_holds_are_named(words, name):
+    assert only(breathing(volume("CT", SeriesDescription=words))).evidence["respiratory"]["phase"] == name
+
+
+@pytest.mark.parametrize("words", ["THORAX", "EXPERT LUNG", "INSP/EXP", "CorCTA 75 %", "INSPECTION"])
+def test_other_descriptions_name_no_breathing(words):
+    assert breathing(volume("CT", SeriesDescription=words)) == []
+
+
+@pytest.mark.parametrize("words", ["AVE 4D", "MIP 4D", "4D CT Average", "4D-MIP"])
+def test_averages_over_breathing_are_refused(words):
+    finding = only(respiratory_gating.combined_breathing(series(volume("CT", SeriesDescription=words))))
+    assert (finding.code, finding.severity) == ("RSP-002", Severity.ERROR)
+
+
+@pytest.mark.parametrize("words", ["4D Thorax 30% Ex", "MIP 10mm", "WAVE 4D"])
+def test_single_bins_and_other_projections_are_not_averages_over_breathing(words):
+    assert respiratory_gating.combined_breathing(series(volume("CT", SeriesDescription=words))) == []
