@@ -6,11 +6,12 @@ The rules, in this order. `quiet` is the time since the last instance of the ser
     2. Evidence against it: positions are missing between others,
        an association that brought instances was aborted or lost
        (unless the count says that all are there), or fewer
-       instances than announced                                 complete when quiet for cap_s, in spite of it
+       instances than were announced for this series            complete when quiet for cap_s, in spite of it
     3. An association that brought instances is still open      complete when quiet for quiet_s
     4. Evidence for it: the association was released, and
        positions are contiguous, or it is an object that is a
-       series by itself, or the announced count is reached      complete when quiet for settle_s
+       series by itself, or the announced count is reached;
+       and no announced count is missed                         complete when quiet for settle_s
     5. Nothing is known                                         complete when quiet for quiet_s
 
 A sender that opens an association for each instance tells nothing by releasing it, so then
@@ -45,7 +46,8 @@ class SeriesEvidence:
 
     `last_end` is how the association that ended last did: "released", "aborted", "lost", or
     None when none has ended or none is known. `expected` instances were announced by
-    `expected_from`, a DICOM keyword. `number_holes` are the InstanceNumbers that lie between
+    `expected_from`, a DICOM keyword, which is certain when it speaks of this series and not of
+    its acquisition. `number_holes` are the InstanceNumbers that lie between
     others and did not come. `is_single_object`: one object that is a series by itself.
     """
 
@@ -59,12 +61,18 @@ class SeriesEvidence:
     number_holes: int = 0
     expected: int | None = None
     expected_from: str = ""
+    is_expected_certain: bool = True
     operator: str | None = None
 
     @property
     def has_all_expected(self) -> bool:
         """True when a count was announced and is reached."""
         return self.expected is not None and self.n_instances >= self.expected
+
+    @property
+    def misses_expected(self) -> bool:
+        """True when a count was announced and is not reached."""
+        return self.expected is not None and not self.has_all_expected
 
     @property
     def is_released(self) -> bool:
@@ -140,14 +148,14 @@ def _against(evidence: SeriesEvidence) -> list[str]:
         found.append(f"{_count(evidence.row.n_missing, 'position')} missing between others")
     if evidence.last_end in BAD_ENDS and not evidence.has_all_expected:
         found.append(f"an association that was {evidence.last_end}")
-    if evidence.expected is not None and not evidence.has_all_expected:
+    if evidence.misses_expected and evidence.is_expected_certain:
         found.append(f"{evidence.n_instances} of {evidence.expected} instances ({evidence.expected_from})")
     return found
 
 
 def _in_favour(evidence: SeriesEvidence) -> list[str]:
     """Say what speaks for completeness; nothing when it is not enough."""
-    if not evidence.is_released:
+    if not evidence.is_released or evidence.misses_expected:
         return []
     found = []
     if evidence.row is not None and evidence.row.is_contiguous:

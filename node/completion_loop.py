@@ -28,6 +28,8 @@ SINGLE_OBJECT_MODALITIES = frozenset({  # one object each, of which a series may
     "RTPLAN", "RTDOSE", "REG", "PR", "KO", "DOC", "ECG", "SM", "XC", "GM",
 })  # fmt: skip
 
+OF_THIS_SERIES = ("InConcatenationTotalNumber",)  # an acquisition may fill several series, or a part of one
+
 log = logs.get("node.completion")
 
 
@@ -145,12 +147,13 @@ def evidence_of(series: Arriving, gathered: Gathered, quiet_s: float) -> SeriesE
         number_holes=_holes(row.InstanceNumber for row in instances),
         expected=expected,
         expected_from=expected_from,
+        is_expected_certain=expected_from in OF_THIS_SERIES,
     )
 
 
 def _expected(facts: Mapping[str, Any]) -> tuple[int | None, str]:
     """Return how many instances were announced, and by which attribute."""
-    for keyword in ("InConcatenationTotalNumber", "ImagesInAcquisition"):
+    for keyword in (*OF_THIS_SERIES, "ImagesInAcquisition"):
         announced = facts.get(keyword)
         if isinstance(announced, int) and announced > 0:
             return announced, keyword

@@ -45,7 +45,9 @@ def examine(config: Config, engine: Engine, *, now: float | None = None) -> list
 
 def _process(name: str, beats: Iterable[Heartbeat], now: float) -> Part:
     """Judge one part by the heartbeats of all hosts: it works when it works somewhere."""
-    own = sorted((beat for beat in beats if beat.part == name), key=lambda beat: (beat.is_alive(now), beat.at))
+    own = sorted(
+        (beat for beat in beats if beat.part == name), key=lambda beat: (beat.is_alive(now), beat.at)
+    )
     if not own:
         return Part(name, ok=False, detail="not running")
     return Part(name, ok=own[-1].is_alive(now), detail=own[-1].describe(now))

@@ -83,6 +83,7 @@ def rebuild(
     """Register every file of store/ where it is; return how many there are.
 
     Idempotent. Series begin anew: they become complete, and are processed, once more.
+    `progress` is told how many files each step took.
 
     Raises:
         RegistryError: a batch could not be committed; the ones before it were.
@@ -93,7 +94,7 @@ def rebuild(
         repository.register(batch, now)
         n += len(batch)
         if progress is not None:
-            progress(n)
+            progress(len(paths))
     return n
 
 

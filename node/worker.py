@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import time
 from datetime import timedelta
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram
 
+from node import heartbeat
 from node.completion import CompletionPolicy
 from node.completion_loop import CompletionLoop
 from node.config import Config
@@ -20,10 +22,12 @@ from node.registry.repository import Repository, utc_now
 from node.retention import Retention
 from node.runner import SeriesRunner
 from node.sweep import Sweep
+from node.takeover import executor_id, take_over_dead
 
 COMPLETION_S = 0.25  # how often series are looked at: a fraction of completion.settle_s
 SWEEP_S = 0.5  # how long lost work may lie before it is found; what is new wakes the sweep at once
 RETENTION_S = 3600.0
+TAKEOVER_S = 15.0
 JOBS_KEPT = timedelta(days=7)
 HANGS_S = 120.0  # a loop that has not come back for so long is reported as down
 DRAIN_S = 10.0  # what runs at SIGTERM may end within this; the rest runs again at the next start
@@ -41,7 +45,7 @@ class Worker:
         self._runner = SeriesRunner(config)
         self._work = SeriesWork(config, repository, self._runner, now=utc_now, done=self._wake)
         deliver = DeliveryWork(config, repository, now=utc_now)
-        self._jobs = JobEngine(config, self._process, deliver, executor_id=f"{socket.gethostname()}-worker")
+        self._jobs = JobEngine(config, self._process, deliver, executor_id=executor_id(socket.gethostname()))
         self._sweep = Sweep(repository, self._jobs, self._runner, now=utc_now)
         completion = CompletionLoop(
             repository,
@@ -61,10 +65,16 @@ class Worker:
             ),
             now=utc_now,
         )
+        run_dir = config.node.data_dir / "run"
         self._loops = [
             Loop("completion", COMPLETION_S, completion.run_once),
             Loop("sweep", 0.0, self._sweep_once),
             Loop("retention", RETENTION_S, retention.run_once),
+            Loop(
+                "takeover",
+                TAKEOVER_S,
+                lambda: take_over_dead(self._jobs, heartbeat.read_all(run_dir), now=time.time()),
+            ),
             Loop("prune", RETENTION_S, lambda: self._jobs.prune(older_than=JOBS_KEPT, now=utc_now())),
         ]
 

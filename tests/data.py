@@ -17,10 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import decimals, identity, instance
-from multiframe import enhanced_ct, enhanced_mr
 from numpy.typing import NDArray
-from phantoms import AXES, HU, MR_SIGNAL, Layout, Phantom, Plane, planes, rotation, uid
 from pydicom.dataset import FileDataset
 from pydicom.uid import (
     UID,
@@ -32,6 +29,10 @@ from pydicom.uid import (
     MRImageStorage,
     SecondaryCaptureImageStorage,
 )
+
+from datasets import decimals, identity, instance
+from multiframe import enhanced_ct, enhanced_mr
+from phantoms import AXES, HU, MR_SIGNAL, Layout, Phantom, Plane, planes, rotation, uid
 
 __all__ = [
     "AXES", "HU", "MR_SIGNAL", "Layout", "Phantom", "Plane", "ct_series", "enhanced_ct", "enhanced_mr", "file_bytes",

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from data import file_bytes
 from pydicom.dataset import Dataset, FileDataset
 
+from data import file_bytes
 from handlers.model import Frame, Geometry, Instance, Volume
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")

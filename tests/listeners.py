@@ -9,12 +9,11 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from nodes import await_that
-
 from node.config import Config
 from node.listener.server import ListenerServer
 from node.registry.arrivals import Arrival
 from node.spool import Spool
+from nodes import await_that
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"

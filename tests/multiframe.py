@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from datasets import decimals, identity, instance
 from numpy.typing import NDArray
-from phantoms import HU, MR_SIGNAL, Layout, Phantom, Plane, planes, uid
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID, EnhancedCTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian
+
+from datasets import decimals, identity, instance
+from phantoms import HU, MR_SIGNAL, Layout, Phantom, Plane, planes, uid
 
 SIXTEEN_BITS = Layout(allocated=16, stored=16)
 MACROS = {

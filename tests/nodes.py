@@ -55,7 +55,9 @@ def await_end_states(node, *, series: int, revision: int = 1, deliveries: int = 
         return rows if len(done) == len(rows) == series and len(sent) >= deliveries else None
 
     try:
-        return await_that(ended, f"{series} series and {deliveries} deliveries to end; log: {node.log_file}", 120)
+        return await_that(
+            ended, f"{series} series and {deliveries} deliveries to end; log: {node.log_file}", 120
+        )
     finally:
         engine.dispose()
 
@@ -120,7 +122,9 @@ class Orthanc(Server):
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
             "Plugins": [],
-            "DicomModalities": {name: [aet, "127.0.0.1", port] for name, (aet, port) in (peers or {}).items()},
+            "DicomModalities": {
+                name: [aet, "127.0.0.1", port] for name, (aet, port) in (peers or {}).items()
+            },
         }
         (folder / "orthanc.json").write_text(json.dumps(configuration))
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import data
 import numpy as np
 from pydicom.dataset import FileDataset
 
+import data
 from handlers.api import Recipe
 from handlers.model import (
     Completion,

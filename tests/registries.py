@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from phantoms import uid
 from sqlalchemy import Engine, select
 
 from node.registry.arrivals import Arrival
 from node.registry.database import engine, migrate, reading
 from node.registry.schema import Base
+from phantoms import uid
 
 NOON = datetime(2026, 1, 1, 12)  # noqa: DTZ001 - the registry keeps UTC without zone
 CT = "1.2.840.10008.5.1.4.1.1.2"

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import data
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 
+import data
 from handlers.api import Recipe
 from handlers.preprocess import preprocess
 from handlers.reading import series_from_files

@@ -8,14 +8,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from phantoms import uid
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, PositronEmissionTomographyImageStorage
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+)
 
 from handlers import geometry
 from handlers.errors import VolumeError
 from handlers.model import Finding, Frame, Instance, Series, SiblingSeries, Volume
+from phantoms import uid
 
 CLASSES = {"CT": CTImageStorage, "MR": MRImageStorage, "PT": PositronEmissionTomographyImageStorage}
 AXIAL = [1, 0, 0, 0, 1, 0]
@@ -97,9 +102,7 @@ def volume(
         ordered, measured = geometry.measure(frames)
     except VolumeError:
         ordered, measured = tuple(frames), None
-    return Volume(
-        index, ordered, modality, geometry=measured, values=values, padding=padding, units=units
-    )
+    return Volume(index, ordered, modality, geometry=measured, values=values, padding=padding, units=units)
 
 
 def multi_frame(volume_: Volume, **functional: Value) -> Volume:

@@ -190,9 +190,12 @@ def _spacing_status(volume: Volume) -> str:
 
 
 def _codes(outcome: Outcome, volume: Volume) -> list[dict[str, str]]:
-    """List the findings that concern this volume, by code alone: a message may quote a description."""
-    targets = {"", volume.name, *(instance.sop_instance_uid for instance in volume.instances)}
-    relevant = {(f.code, f.severity.name) for f in outcome.findings if f.target in targets}
+    """List the findings about this volume, by code alone: a message may quote a description.
+
+    What was found of files and of the way they came stands in the report: the sidecar of a
+    volume is the same, whichever way its instances came.
+    """
+    relevant = {(f.code, f.severity.name) for f in outcome.findings if f.target == volume.name}
     return [{"code": code, "severity": severity} for code, severity in sorted(relevant)]
 
 

@@ -23,7 +23,7 @@ PERCENT = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s*%")
 BEST = re.compile(r"best\s?(?:diast|syst)\w*\s*(\d{1,3})\s*%")
 MILLISECONDS = re.compile(r"(?<![\d.])(\d{2,4})\s*ms(?![a-z])")
 RESPIRATORY = (
-    "gated *", "insp*", "exp", "expir*", "exspir*", "exspiration*", "resp*", "breath*", "atem*", "4d",
+    "insp*", "exp", "expir*", "exspir*", "exspiration*", "resp*", "breath*", "atem*", "4d",
     "wdech*", "wydech*", "t 0%", "ave ip", "mip 4d",
 )  # fmt: skip
 # "cor" alone is coronal, "calc" may be a heel bone.

@@ -98,7 +98,7 @@ def _show(series: list[dict[str, Any]], outputs: Path, console: Console) -> None
             "state": one["state"],
             "verdict": one["verdict"] or one["state"],
             "findings": " ".join(sorted({finding["code"] for finding in one["findings"]})),
-            "output": f"{one['StudyInstanceUID']}/{one['SeriesInstanceUID']}/r{one['revision']}"[-40:],
+            "output": f"...{one['SeriesInstanceUID'][-12:]}/r{one['revision']}",
         }
         for one in series
     ]

@@ -22,6 +22,10 @@ COMMANDS = {
     "series": ("node.cli.series:series", "List and show series; complete, reprocess, release, reject them."),
     "deliveries": ("node.cli.deliveries:deliveries", "List and retry what is on its way to destinations."),
     "query": ("node.cli.query:query", "Select series for research."),
+    "registry": (
+        "node.cli.registry:registry",
+        "Bring the registry up to date, or build it anew from the spool.",
+    ),
     "plugins": ("node.cli.plugins:plugins", "List the rules, steps, writers, handlers and destinations."),
     "bench": ("node.cli.bench:bench", "Measure this node on this machine."),
 }

@@ -41,8 +41,8 @@ def takes(kind: str, item: Item) -> bool:
 
 
 def plug_ins() -> tuple[str, ...]:
-    """Return the kinds that installed packages offer."""
-    return tuple(sorted(entry_points(group=GROUP).names))
+    """Return the kinds that installed packages offer beside the built-in ones."""
+    return tuple(sorted(entry_points(group=GROUP).names - BUILT_IN.keys()))
 
 
 def known_kinds() -> str:

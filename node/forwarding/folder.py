@@ -67,8 +67,10 @@ def send(
 def _place(root: Path, package: Package) -> Path:
     """Make the folder of the series and return the place of the revision in it.
 
-    The root itself is not made: a file system that is not mounted must not be written under.
+    The root is made when it is absent, but not the folder above it: where a mounted file system
+    is expected, its mount point exists, and a path that is wrong higher up is a mistake to be told.
     """
+    root.mkdir(exist_ok=True)
     real_root = root.resolve(strict=True)
     parent = real_root / package.study_instance_uid / package.series_instance_uid
     parent.mkdir(parents=True, exist_ok=True)

@@ -49,10 +49,10 @@ def figures(engine: Engine, now: datetime) -> Figures:
         oldest_delivery = connection.execute(
             select(func.min(Delivery.created_at)).where(Delivery.state == "PENDING")
         ).scalar_one()
-    by_state = {state.value: 0 for state in SeriesState} | dict(states)
+    by_state = {state.value: 0 for state in SeriesState} | {row[0]: row[1] for row in states}
     return Figures(
         series_by_state=by_state,
-        series_by_verdict=dict(verdicts),
+        series_by_verdict={row[0]: row[1] for row in verdicts if row[0]},
         deliveries_by_state={(destination, state): count for destination, state, count in deliveries},
         instances=instances,
         queue_depth=sum(by_state[state] for state in WAITING),

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import click
-import findings_page
 import pytest
+
+import findings_page
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -7,16 +7,16 @@ import sys
 import time
 from pathlib import Path
 
-import data
 import pydicom
 import pytest
-from faulty_peers import RawPeer, ScriptedPeer
-from registered import SERIES, STUDY, Node
 
+import data
+from faulty_peers import RawPeer, ScriptedPeer
 from node.forwarding.attempt import DeliveryWork
 from node.jobs import JobEngine
 from node.registry.repository import utc_now
 from node.sweep import Sweep
+from registered import SERIES, STUDY, Node
 
 TESTS = Path(__file__).parent.parent
 WAIT_S = 60

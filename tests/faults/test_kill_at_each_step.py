@@ -7,14 +7,14 @@ import sys
 import textwrap
 from pathlib import Path
 
-import data
 import pytest
-from registries import NOON, registry, rows
 
+import data
 from node.digest import digest
 from node.recovery import recover
 from node.registry.repository import Repository
 from node.spool import Spool
+from registries import NOON, registry, rows
 
 SLICES = 6
 # A receiving process: every instance is written, committed, acknowledged on standard output and

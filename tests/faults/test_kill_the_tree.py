@@ -8,10 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from nodes import await_end_states, await_that, run_cli
 
 import data
 from node.demo import TemporaryNode
+from nodes import await_end_states, await_that, run_cli
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 SERIES = 4
@@ -45,7 +45,9 @@ def study(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_kill_at_state_loses_nothing_and_ends_every_series_once(state: str, study: Path, tmp_path: Path) -> None:
+def test_kill_at_state_loses_nothing_and_ends_every_series_once(
+    state: str, study: Path, tmp_path: Path
+) -> None:
     destination = {"name": "out", "kind": "folder", "path": str(tmp_path / "delivered")}
     route = {"name": "all", "destinations": ["out"], "send": ["outputs"]}
     tables = KEYS | {"destination": [destination], "route": [route]}
@@ -60,7 +62,9 @@ def test_kill_at_state_loses_nothing_and_ends_every_series_once(state: str, stud
         assert rows_of(node, "SELECT COUNT(*) FROM instance") == [(SERIES * SLICES,)]
         assert list((node.data_dir / "spool" / "tmp").iterdir()) == []
         assert list((node.data_dir / "spool" / "new").iterdir()) == []
-        ends = Counter(rows_of(node, "SELECT SeriesInstanceUID, revision FROM event WHERE name = 'series.processed'"))
+        ends = Counter(
+            rows_of(node, "SELECT SeriesInstanceUID, revision FROM event WHERE name = 'series.processed'")
+        )
         assert len(ends) == SERIES
         assert set(ends.values()) == {1}
         for report in (node.data_dir / "outputs").rglob("report.json"):
@@ -78,7 +82,10 @@ def test_kills_while_receiving_lose_no_acknowledged_instance(study: Path, tmp_pa
             )  # fmt: skip
             reader = threading.Thread(target=_collect, args=(sender, acknowledged))
             reader.start()
-            await_that(lambda: len(acknowledged) % 17 > 5 or sender.poll() is not None, "some acknowledgements")
+            await_that(
+                lambda sender=sender: len(acknowledged) % 17 > 5 or sender.poll() is not None,
+                "some acknowledgements",
+            )
             node.kill()
             sender.wait(30)
             reader.join()
@@ -86,7 +93,10 @@ def test_kills_while_receiving_lose_no_acknowledged_instance(study: Path, tmp_pa
         registered = {path.name for path in (node.data_dir / "spool" / "store").rglob("*.dcm")}
         assert acknowledged
         await_that(
-            lambda: rows_of(node, "SELECT COUNT(DISTINCT SOPInstanceUID) FROM instance")[0][0] >= len(acknowledged),
+            lambda: (
+                rows_of(node, "SELECT COUNT(DISTINCT SOPInstanceUID) FROM instance")[0][0]
+                >= len(acknowledged)
+            ),
             "all acknowledged instances to be registered",
         )
         assert len(registered) <= SERIES * SLICES

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from listeners import (
     CT,
     UID,
@@ -27,9 +28,8 @@ from listeners import (
     us,
     works,
 )
-from nodes import await_that
-
 from node.listener import guards
+from nodes import await_that
 
 STORE = p_data(pdv(1, 3, store_rq())) + p_data(pdv(1, 2, dataset()))
 

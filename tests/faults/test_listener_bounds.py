@@ -3,17 +3,18 @@
 import os
 import resource
 import socket
+import struct
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from listeners import RawPeer, dataset, echo_rq, listening, memory_mb, p_data, pdv, store_rq, works
-from nodes import await_that
 
+from listeners import RawPeer, dataset, echo_rq, listening, memory_mb, p_data, pdv, store_rq, works
 from node.errors import DiskFullError
 from node.listener import guards
 from node.spool import Spool
+from nodes import await_that
 
 
 @pytest.fixture
@@ -56,6 +57,24 @@ def test_pipelined_requests_wait_in_the_network_and_not_in_memory(node) -> None:
         assert [peer.status() for _ in range(count)] == [0] * count
         sender.join()
         peer.release()
+
+
+def test_a_long_object_streams_through(node) -> None:
+    fragment, count = bytes(16000), 12_500
+    size = len(dataset()) + 8 + len(fragment) * count
+    before = memory_mb()
+    with RawPeer(node.port, timeout_s=60) as peer:
+        assert peer.associate() == "AC"
+        pixels = struct.pack("<HHI", 0x7FE0, 0x0010, len(fragment) * count)
+        peer.send(p_data(pdv(1, 3, store_rq())) + p_data(pdv(1, 0, dataset() + pixels)))
+        one = p_data(pdv(1, 0, fragment))
+        for _ in range(count - 1):
+            peer.send(one)
+        peer.send(p_data(pdv(1, 2, fragment)))
+        assert peer.status() == 0x0000
+        peer.release()
+    assert memory_mb() - before < 20
+    assert node.arrivals[0].path.stat().st_size - size < 1000
 
 
 def test_a_peer_that_never_reads_its_answers_is_given_up(node) -> None:

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from registered import SERIES, Node
 
 from node.jobs import MAX_PROCESS_RECOVERIES
+from registered import SERIES, Node
 
 TESTS = Path(__file__).parent.parent
 WAIT_S = 60

@@ -9,10 +9,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from phantoms import uid
 
 from node.errors import DiskFullError, SpoolError
 from node.spool import Spool
+from phantoms import uid
 
 STUDY, SERIES, SOP = uid("study"), uid("series"), uid("sop")
 IS_ROOT = os.geteuid() == 0

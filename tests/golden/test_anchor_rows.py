@@ -4,12 +4,12 @@ Every series is built with a known content in patient space, so "right" means: t
 voxel is what the phantom measures at the place where the written affine puts that voxel.
 """
 
-import data
 import numpy as np
 import pytest
-from runs import expected_hu, process
 
+import data
 from handlers.api import Recipe
+from runs import expected_hu, process
 
 SIZE = {"rows": 64, "columns": 64}
 SERIES = data.uid("series", "anchor")

@@ -12,10 +12,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from runs import RAS_TO_LPS, Result
 
 from handlers.preprocess import preprocess
 from handlers.reading import series_from_files
+from runs import RAS_TO_LPS, Result
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 TILT = 0.1  # degrees; less is no tilt (GEO-008)

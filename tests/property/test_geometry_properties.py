@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import data
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import data
 from handlers.frames import frame_table
 from handlers.geometry import axis_codes, measure
 from handlers.model import Instance

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import data
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import data
 from handlers.model import Volume
 from handlers.normalization.orientation import Reorient
 

@@ -16,8 +16,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from phantoms import uid
-from registries import after, arrival, registry, report, rows
 
 from node.digest import digest
 from node.errors import IllegalMoveError
@@ -25,6 +23,8 @@ from node.intake import take_in
 from node.registry.repository import Repository
 from node.registry.states import ENDS, LEGAL_MOVES, OPENS_A_REVISION, SeriesState
 from node.spool import Spool
+from phantoms import uid
+from registries import after, arrival, registry, report, rows
 
 NAMES = ("first", "second")
 names = st.sampled_from(NAMES)

@@ -6,10 +6,8 @@ import struct
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import data
 import numpy as np
 import pytest
-from handmade import built
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import FileDataset
@@ -20,7 +18,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+import data
 from handlers.normalization.stored_values import decode_stored_values
+from handmade import built
 
 FORMATS = {8: "B", 16: "H", 32: "I"}
 SYNTAXES = (

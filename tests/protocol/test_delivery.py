@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-import data
 import pydicom
 import pytest
-from faulty_peers import RawPeer, ScriptedPeer
-from nodes import Orthanc, StoreSCP, free_port
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
-from registered import SERIES, Node
 
+import data
+from faulty_peers import RawPeer, ScriptedPeer
 from node.forwarding.attempt import DeliveryWork
 from node.part10 import read_file_meta
+from nodes import Orthanc, StoreSCP, free_port
+from registered import SERIES, Node
 
 
 @pytest.fixture

@@ -10,13 +10,19 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from nodes import Orthanc, StoreSCP, await_end_states, free_port, run_cli
 
 import data
 from node.demo import TemporaryNode
+from nodes import Orthanc, StoreSCP, await_end_states, free_port, run_cli
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(300)]
-GROUPS = ("ct_philips_head_5mm", "ct_philips_tilt_-18.5", "mr_siemens_HFDR_sag", "emr_philips_anat", "mr_generic_j2k")
+GROUPS = (
+    "ct_philips_head_5mm",
+    "ct_philips_tilt_-18.5",
+    "mr_siemens_HFDR_sag",
+    "emr_philips_anat",
+    "mr_generic_j2k",
+)
 FAST = {"completion": {"quiet_s": 3, "settle_s": 0.5}}
 
 
@@ -40,7 +46,9 @@ def outputs_of_run(study: Path, out: Path) -> dict[str, dict[str, str]]:
 
 def write_study(folder: Path) -> Path:
     data.write(data.ct_series(slices=12, rows=32, columns=32), folder / "plain")
-    data.write(data.ct_series(slices=12, rows=32, columns=32, tilt_deg=12, series_uid="2.25.4712"), folder / "tilted")
+    data.write(
+        data.ct_series(slices=12, rows=32, columns=32, tilt_deg=12, series_uid="2.25.4712"), folder / "tilted"
+    )
     return folder
 
 
@@ -74,7 +82,9 @@ def test_outputs_of_the_wire_are_those_of_run(sender: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_real_groups_give_the_same_bytes_through_the_wire(group: str, shared_data: Path, tmp_path: Path) -> None:
+def test_real_groups_give_the_same_bytes_through_the_wire(
+    group: str, shared_data: Path, tmp_path: Path
+) -> None:
     study = tmp_path / "study"
     shutil.copytree(shared_data / group, study)
     expected = outputs_of_run(study, tmp_path / "run")
@@ -90,8 +100,20 @@ def test_originals_arrive_at_storescp_and_orthanc_with_identical_data_sets(tmp_p
     with Orthanc(tmp_path / "orthanc") as orthanc, StoreSCP(tmp_path / "received", scp_port) as scp:
         tables = FAST | {
             "destination": [
-                {"name": "pacs", "kind": "dicom", "host": "127.0.0.1", "port": scp_port, "called_aet": "STORESCP"},
-                {"name": "orthanc", "kind": "dicom", "host": "127.0.0.1", "port": orthanc.port, "called_aet": "ORTHANC"},
+                {
+                    "name": "pacs",
+                    "kind": "dicom",
+                    "host": "127.0.0.1",
+                    "port": scp_port,
+                    "called_aet": "STORESCP",
+                },
+                {
+                    "name": "orthanc",
+                    "kind": "dicom",
+                    "host": "127.0.0.1",
+                    "port": orthanc.port,
+                    "called_aet": "ORTHANC",
+                },
             ],
             "route": [{"name": "all", "destinations": ["pacs", "orthanc"], "send": ["originals", "report"]}],
         }
@@ -99,7 +121,9 @@ def test_originals_arrive_at_storescp_and_orthanc_with_identical_data_sets(tmp_p
             send_with("storescu", study, node.port)
             await_end_states(node, series=2, deliveries=4)
         sent = {
-            pydicom.dcmread(path).SOPInstanceUID: pydicom.dcmread(path) for path in study.rglob("*") if path.is_file()
+            pydicom.dcmread(path).SOPInstanceUID: pydicom.dcmread(path)
+            for path in study.rglob("*")
+            if path.is_file()
         }
         for received in (scp.datasets(), orthanc.datasets()):
             reports = [ds for uid, ds in received.items() if uid not in sent]

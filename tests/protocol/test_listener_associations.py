@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from listeners import RawPeer, dataset, listening, p_data, pdv, store_rq, wait_for_closed
-from nodes import await_that, free_port
 
+from listeners import RawPeer, dataset, listening, p_data, pdv, store_rq, wait_for_closed
 from node.errors import ConfigError
 from node.forwarding.association import VERIFICATION_CONTEXT, Association, Target
 from node.listener import open_associations
+from nodes import await_that, free_port
 
 
 def peers(*titles: str, **more) -> dict:

@@ -6,15 +6,15 @@ import subprocess
 import threading
 from pathlib import Path
 
-import data
 import pydicom
 import pytest
-from listeners import CT, IMPLICIT, MR, UID, VERIFICATION, RawPeer, dataset, listening, p_data, pdv, store_rq
-from nodes import await_that
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES
 
+import data
+from listeners import CT, IMPLICIT, MR, UID, VERIFICATION, RawPeer, dataset, listening, p_data, pdv, store_rq
 from node.part10 import read_file_meta
+from nodes import await_that
 
 PRIVATE = "1.3.12.2.1107.5.9.1"
 FUTURE = "1.2.840.10008.5.1.4.1.1.9999"

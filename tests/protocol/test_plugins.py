@@ -13,7 +13,7 @@ import data
 
 pytestmark = pytest.mark.slow
 
-MODULE = '''
+MODULE = """
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def count_file(outcome, folder: Path):
 
 def carrier_pigeon(product):
     return None
-'''
+"""
 ENTRY_POINTS = """
 [prepnode.triage_rules]
 scanner-of-the-day = site_plugin:scanner_of_the_day
@@ -65,11 +65,24 @@ def site_packages(tmp_path_factory) -> Path:
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("site_plugin.py", MODULE)
         archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: site-plugin\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(f"{info}/entry_points.txt", ENTRY_POINTS)
         archive.writestr(f"{info}/RECORD", "")
     target = folder / "installed"
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", str(target), str(wheel)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-index",
+        "--no-deps",
+        "--target",
+        str(target),
+        str(wheel),
+    ]
     subprocess.run(command, check=True, timeout=60)
     return target
 
@@ -116,7 +129,9 @@ def test_a_profile_runs_the_rule_step_and_writer_that_it_names(site_packages: Pa
     assert "add-ten" in json.dumps(sidecar)
 
 
-def test_a_rule_that_raises_holds_the_series_and_the_next_rule_runs(site_packages: Path, tmp_path: Path) -> None:
+def test_a_rule_that_raises_holds_the_series_and_the_next_rule_runs(
+    site_packages: Path, tmp_path: Path
+) -> None:
     config = tmp_path / "node.toml"
     config.write_text('[profile.site]\nrules = ["broken-rule", "scanner-of-the-day"]\n')
     series = data.ct_series(slices=12, rows=32, columns=32)
@@ -130,7 +145,9 @@ def test_a_rule_that_raises_holds_the_series_and_the_next_rule_runs(site_package
     assert {"TRI-ERR-001", "SITE-001"} <= {finding["code"] for finding in report["findings"]}
 
 
-def test_an_unknown_name_stops_start_up_and_lists_the_installed_ones(site_packages: Path, tmp_path: Path) -> None:
+def test_an_unknown_name_stops_start_up_and_lists_the_installed_ones(
+    site_packages: Path, tmp_path: Path
+) -> None:
     config = tmp_path / "node.toml"
     config.write_text('[profile.site]\nrules = ["no-such-rule"]\nsteps = ["no-such-step"]\n')
     done = prepnode(site_packages, "check-config", "-c", str(config))

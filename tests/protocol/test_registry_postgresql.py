@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from phantoms import uid
-from registries import NOON, after, arrival, report, rows
 from sqlalchemy import text
 
 from node.completion import CompletionPolicy
@@ -23,6 +21,8 @@ from node.registry.database import engine, migrate, read_engine, reading
 from node.registry.queries import research, research_columns
 from node.registry.repository import Repository
 from node.registry.schema import Base
+from phantoms import uid
+from registries import NOON, after, arrival, report, rows
 
 PROGRAMS = next(
     (path for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/usr/bin")

@@ -8,16 +8,16 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import data
 import pytest
-from listeners import CT, IMPLICIT, MR, listening, p_data, pdu, pdv
-from nodes import StoreSCP, free_port
 
+import data
+from listeners import CT, IMPLICIT, MR, listening, p_data, pdu, pdv
 from node import command_set as cs
 from node.errors import DeliveryError
 from node.forwarding.association import VERIFICATION_CONTEXT, Association, Target, batches
 from node.forwarding.negotiation import MAX_CONTEXTS, agreement, rejection, request
 from node.forwarding.sendable import Sendable, sendable
+from nodes import StoreSCP, free_port
 
 TIMEOUT_S = 0.5
 BIG = 20_000_000

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-import data
 import pytest
 from click.testing import CliRunner
-from listeners import dataset, listening
-from nodes import free_port, run_cli
 
+import data
+from listeners import dataset, listening
 from node.cli.main import cli
 from node.cli.send import send
 from node.part10 import read_file_meta
+from nodes import free_port, run_cli
 
 
 def call(*arguments: object):

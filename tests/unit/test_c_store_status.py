@@ -5,11 +5,11 @@ import struct
 import zlib
 from pathlib import Path
 
-import data
 import pydicom
 import pytest
-from listeners import CT, DEFLATED, EXPLICIT, IMPLICIT, MR, UID, Registrar, dataset, element
 
+import data
+from listeners import CT, DEFLATED, EXPLICIT, IMPLICIT, MR, UID, Registrar, dataset, element
 from node.errors import DiskFullError, SpoolError
 from node.header_facts import HEAD_BYTES
 from node.listener.c_store import FIRST_LOOK_BYTES, Command, StoreService

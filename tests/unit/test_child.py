@@ -3,9 +3,9 @@
 import json
 from dataclasses import replace
 
-import data
 import pytest
 
+import data
 from node.child import Order, run
 from node.config import Config
 from node.errors import ProcessingError

@@ -1,10 +1,10 @@
 from dataclasses import replace
 
 import pytest
-from registries import NOON, after
 
 from node.completion import Complete, CompletionPolicy, SeriesEvidence, Wait, decide
 from node.positions import Row
+from registries import NOON, after
 
 POLICY = CompletionPolicy(quiet_s=10, settle_s=1, cap_s=3600)
 CONTIGUOUS = Row(n_positions=20, n_missing=0, is_even=True, is_balanced=True)

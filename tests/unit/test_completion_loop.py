@@ -1,12 +1,12 @@
 from datetime import timedelta
 
 import pytest
-from phantoms import uid
-from registries import NOON, after, arrival, registry, rows
 
 from node.completion import CompletionPolicy
 from node.completion_loop import CompletionLoop
 from node.registry.repository import Repository
+from phantoms import uid
+from registries import NOON, after, arrival, registry, rows
 
 SERIES = uid("series")
 POLICY = CompletionPolicy(quiet_s=10, settle_s=1, cap_s=3600)

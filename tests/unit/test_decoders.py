@@ -8,18 +8,18 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-import data
 import numpy as np
 import pydicom
 import pytest
-from handmade import built, volume_of
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+import data
 from handlers.errors import PixelDataError
 from handlers.model import Severity
 from handlers.normalization.decoding import DECODERS, DEFLATED_FRAMES, ENCAPSULATED_UNCOMPRESSED
 from handlers.normalization.stored_values import decode_stored_values
+from handmade import built, volume_of
 
 LOSSY = ("JPEGProcess1T", "JPEGProcess2_4", "JPEGProcess6_8", "JPEGProcess10_12", "JPEGLSLossy", "JPEG2000T")
 

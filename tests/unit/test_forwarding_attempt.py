@@ -1,12 +1,12 @@
 """One attempt at a delivery: what is sent, and what the registry says of it afterwards."""
 
 import pytest
-from registered import SERIES, START, STUDY, Node
 
 from node.errors import ConfigError, DeliveryError
 from node.forwarding import destinations
 from node.forwarding.attempt import DeliveryWork
 from node.forwarding.package import Sent
+from registered import SERIES, START, STUDY, Node
 
 
 @pytest.fixture

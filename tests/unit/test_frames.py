@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import data
 import pytest
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
+import data
 from handlers import attributes
 from handlers.errors import MalformedAttributeError, VolumeError
 from handlers.frames import frame_table

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import data
 import numpy as np
 import pytest
 
+import data
 from handlers.errors import VolumeError
 from handlers.frames import frame_table
 from handlers.geometry import axis_codes, measure

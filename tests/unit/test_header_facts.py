@@ -2,7 +2,6 @@ import struct
 import warnings
 from pathlib import Path
 
-import data
 import pydicom
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+import data
 from node.header_facts import UNREADABLE, WANTED, facts
 from node.part10 import read_file_meta
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import data
 import numpy as np
 import pytest
 import SimpleITK
-from handmade import built, volume_of
 
+import data
 from handlers.api import Recipe
 from handlers.errors import VolumeError
 from handlers.model import Severity
@@ -18,6 +17,7 @@ from handlers.normalization.orientation import Reorient
 from handlers.normalization.pipeline import to_canonical, to_modality_units
 from handlers.normalization.resampling import Resample, antialias_variance
 from handlers.normalization.separable import gaussian
+from handmade import built, volume_of
 
 SHAPE = {"slices": 24, "rows": 48, "columns": 40, "spacing": (0.8, 0.7), "step_mm": 1.5}
 

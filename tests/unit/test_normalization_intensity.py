@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import data
 import numpy as np
 import pytest
-from handmade import built
 
+import data
 from handlers.errors import VolumeError
 from handlers.normalization.foreground import foreground
 from handlers.normalization.intensity import ScaleIntensity, windows
 from handlers.normalization.pipeline import to_modality_units
+from handmade import built
 
 SMALL = {"slices": 6, "rows": 32, "columns": 32}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import data
 import numpy as np
 import pytest
-from handmade import built, volume_of
 
+import data
 from handlers.normalization.inpainting import without_padding
 from handlers.normalization.pipeline import to_modality_units
+from handmade import built, volume_of
 
 SIGNED = data.Layout(16, 16, signed=True)
 SMALL = {"slices": 4, "rows": 32, "columns": 32, "intercept": 0, "layout": SIGNED}

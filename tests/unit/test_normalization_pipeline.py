@@ -6,13 +6,13 @@ import tracemalloc
 from dataclasses import replace
 from time import perf_counter
 
-import data
 import numpy as np
 import pytest
-from handmade import built, volume_of
 
+import data
 from handlers.api import Recipe
 from handlers.normalization.pipeline import MEASURE_STEPS, canonical_steps, to_canonical, to_modality_units
+from handmade import built, volume_of
 
 RECIPE = Recipe(orientation="RAS", spacing_mm=(1.0, 1.0, 2.0), intensity="soft")
 

@@ -7,10 +7,8 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-import data
 import numpy as np
 import pytest
-from handmade import built, volume_of
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -20,10 +18,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
+import data
 from handlers.errors import MalformedAttributeError, PixelDataError
 from handlers.model import Volume
 from handlers.normalization import pixel_source, stored_values
 from handlers.normalization.stored_values import decode_stored_values
+from handmade import built, volume_of
 
 NATIVE = (
     ImplicitVRLittleEndian,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import data
 import numpy as np
 import pytest
-from handmade import built, volume_of
 from pydicom.dataset import Dataset
 
+import data
 from handlers.errors import PixelDataError, VolumeError
 from handlers.model import Severity
 from handlers.normalization.modality_transform import apply_modality_transform
 from handlers.normalization.pipeline import to_modality_units
 from handlers.normalization.statistics import measure_values
 from handlers.normalization.stored_values import decode_stored_values
+from handmade import built, volume_of
 
 SMALL = {"slices": 3, "rows": 16, "columns": 16}
 

@@ -4,15 +4,15 @@ import gzip
 import hashlib
 import time
 
-import data
 import nibabel as nib
 import numpy as np
 import pytest
-from outcomes import ct_volume, outcome_of
 
+import data
 from handlers.api import Recipe
 from handlers.model import Verdict, Volume
 from handlers.outputs import nifti
+from outcomes import ct_volume, outcome_of
 
 LPS_TO_RAS = np.diag([-1, -1, 1, 1])
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from outcomes import ct_volume
 
 from handlers.errors import VolumeError
 from handlers.outputs.number_format import set_number_format
+from outcomes import ct_volume
 
 
 def test_auto_leaves_the_values_alone():

@@ -2,14 +2,14 @@
 
 import io
 
-import data
 import numpy as np
 import pytest
-from outcomes import ct_volume, outcome_of
 from PIL import Image
 
+import data
 from handlers.model import Verdict
 from handlers.outputs import planes, preview
+from outcomes import ct_volume, outcome_of
 
 
 def test_three_planes_have_true_proportions():

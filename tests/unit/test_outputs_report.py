@@ -4,16 +4,16 @@ import dataclasses
 import json
 from pathlib import Path
 
-import data
 import numpy as np
-from outcomes import ct_volume, geometry_of, kernel_finding, outcome_of
 from pydicom.valuerep import DSfloat, PersonName
-from schema_check import violations
 
+import data
 from handlers.api import Recipe
 from handlers.model import Finding, Product, Scope, Severity, Verdict
 from handlers.outputs import report as report_room
 from handlers.outputs.report import report
+from outcomes import ct_volume, geometry_of, kernel_finding, outcome_of
+from schema_check import violations
 
 SCHEMA = json.loads(Path(report_room.__file__).with_name("report.schema.json").read_text("utf-8"))
 

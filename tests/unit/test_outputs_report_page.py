@@ -2,13 +2,13 @@
 
 import html.parser
 
-import data
 import pytest
-from outcomes import ct_volume, kernel_finding, outcome_of
 
+import data
 from handlers.model import Completion, Finding, Scope, Severity, Verdict
 from handlers.outputs import preview, report_page
 from handlers.outputs.report import report
+from outcomes import ct_volume, kernel_finding, outcome_of
 
 ATTACK = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&{{7*7}}"
 HEADINGS = {

@@ -2,13 +2,13 @@
 
 import json
 
-import data
 import numpy as np
 import pytest
-from outcomes import ct_volume, geometry_of, kernel_finding, outcome_of
 
+import data
 from handlers.model import AppliedStep, Finding, Scope, Severity, Verdict
 from handlers.outputs import sidecar
+from outcomes import ct_volume, geometry_of, kernel_finding, outcome_of
 
 SECRET = "Zebra<script>"
 FREE_TEXT = [

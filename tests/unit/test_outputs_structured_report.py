@@ -3,14 +3,14 @@
 import shutil
 import subprocess
 
-import data
 import pydicom
 import pytest
-from outcomes import ct_volume, kernel_finding, outcome_of
 from pydicom.uid import EnhancedSRStorage
 
+import data
 from handlers.model import Finding, Scope, Severity, Verdict
 from handlers.outputs import structured_report
+from outcomes import ct_volume, kernel_finding, outcome_of
 
 FINDINGS = (
     kernel_finding(),

@@ -1,8 +1,8 @@
 import math
 
-import data
 import pytest
 
+import data
 from node.positions import measure
 
 AXIAL = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]

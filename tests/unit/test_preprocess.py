@@ -4,11 +4,11 @@ import hashlib
 import json
 from dataclasses import replace
 
-import data
 import nibabel as nib
 import numpy as np
 import pytest
 
+import data
 from handlers import preprocess as room
 from handlers.api import Recipe, needs_values, per_volume
 from handlers.errors import PluginError

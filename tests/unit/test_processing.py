@@ -1,10 +1,10 @@
 """The work of a series job: what the child is told, and what the registry holds afterwards."""
 
 import pytest
-from registered import SERIES, START, STUDY, Node
 
 from node.errors import ProcessingError, ProcessingStoppedError
 from node.processing import SeriesWork
+from registered import SERIES, START, STUDY, Node
 
 PACS = {"name": "pacs", "kind": "dicom", "host": "h", "port": 104, "called_aet": "PACS"}
 

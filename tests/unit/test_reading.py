@@ -9,7 +9,6 @@ import tracemalloc
 import zlib
 from pathlib import Path
 
-import data
 import pytest
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -20,6 +19,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+import data
 from handlers import attributes
 from handlers.errors import UnreadableInstanceError
 from handlers.part10 import HEADER_LIMIT

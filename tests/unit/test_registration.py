@@ -5,10 +5,9 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-import data
 import pytest
-from registries import NOON, arrival, registry, rows
 
+import data
 from node import registration
 from node.digest import digest
 from node.header_facts import facts
@@ -19,6 +18,7 @@ from node.registration import Registrar
 from node.registry import database
 from node.registry.repository import Repository, utc_now
 from node.spool import Spool
+from registries import NOON, arrival, registry, rows
 
 WAIT_S = 30.0  # a test that waits so long has failed
 

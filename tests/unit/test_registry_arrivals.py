@@ -1,12 +1,12 @@
 from dataclasses import replace
 
 import pytest
-from phantoms import uid
-from registries import NOON, after, arrival, registry, report, rows
 
 from node.registry.arrivals import Outcome
 from node.registry.repository import Repository
 from node.registry.states import SeriesState
+from phantoms import uid
+from registries import NOON, after, arrival, registry, report, rows
 
 SERIES = uid("series")
 

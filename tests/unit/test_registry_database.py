@@ -4,7 +4,6 @@ import threading
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from registries import NOON, arrival, registry, rows
 from sqlalchemy import inspect, text
 
 from node.errors import RegistryError
@@ -12,6 +11,7 @@ from node.registry import database
 from node.registry.database import check, engine, migrate, read_engine, reading, writing
 from node.registry.repository import Repository
 from node.registry.schema import Base
+from registries import NOON, arrival, registry, rows
 
 
 @pytest.fixture

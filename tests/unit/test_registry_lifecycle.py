@@ -1,10 +1,10 @@
 import pytest
-from phantoms import uid
-from registries import NOON, after, arrival, registry, report, rows
 
 from node.errors import IllegalMoveError, RegistryError
 from node.registry.repository import Repository
 from node.registry.states import SeriesState
+from phantoms import uid
+from registries import NOON, after, arrival, registry, report, rows
 
 SERIES, STUDY = uid("series"), uid("study of", "series")
 NIFTI = {"kind": "nifti", "path": "v0.nii.gz", "volume": 0, "sha256": "0" * 64, "size_bytes": 10}

@@ -1,9 +1,9 @@
 import pytest
-from phantoms import uid
-from registries import NOON, after, arrival, registry, report
 
 from node.registry import queries
 from node.registry.repository import Repository
+from phantoms import uid
+from registries import NOON, after, arrival, registry, report
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 import pytest
-from phantoms import uid
-from registries import NOON, after, arrival, registry, report, rows
 
 from node.errors import RegistryError
 from node.registry.database import read_engine
 from node.registry.queries import research, research_columns
 from node.registry.repository import Repository
+from phantoms import uid
+from registries import NOON, after, arrival, registry, report, rows
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """What is deleted and when, what never is, and when the disk is too full to accept more."""
 
 import pytest
-from registered import SERIES, STUDY, Node
 
 from node.config import Config
 from node.retention import FreeSpace, Retention
+from registered import SERIES, STUDY, Node
 
 GB = 1_000_000_000
 

@@ -4,10 +4,10 @@ import json
 import subprocess
 import sys
 
-import data
 import pytest
 from click.testing import CliRunner
 
+import data
 from node.cli.run import run
 
 SMALL = {"slices": 12, "rows": 32, "columns": 24}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-import data
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
+import data
 from handlers.model import Severity
 from handlers.reading import series_from_files
 

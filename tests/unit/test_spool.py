@@ -2,14 +2,14 @@ import hashlib
 import os
 import stat
 
-import data
 import pytest
-from phantoms import uid
 
+import data
 from node.digest import DatasetDigest, digest
 from node.errors import InvalidUIDError, SpoolError
 from node.part10 import dataset_offset, read_file_meta
 from node.spool import Spool
+from phantoms import uid
 
 STUDY, SERIES, SOP = uid("study"), uid("series"), uid("sop")
 

@@ -1,10 +1,10 @@
 """The sweep: what is due gets a job, what is lost gets a new one, what kills workers has failed."""
 
 import pytest
-from registered import SERIES, Node
 
 from node.jobs import JobState
 from node.sweep import Sweep
+from registered import SERIES, Node
 
 
 class Jobs:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from triage_cases import codes, multi_frame, only, series, volume
 
 from handlers.model import Severity
 from handlers.triage import cardiac_gating, cardiac_text, respiratory_gating
+from triage_cases import codes, multi_frame, only, series, volume
 
 HEART = {"BodyPartExamined": "HEART"}
 
@@ -26,7 +26,10 @@ def test_the_nominal_percentage_of_enhanced_ct_is_the_phase():
 
 
 def test_the_percentage_at_the_top_level_counts_too():
-    assert fact(volume("CT", NominalPercentageOfCardiacPhase=40.0))["source"] == "NominalPercentageOfCardiacPhase"
+    assert (
+        fact(volume("CT", NominalPercentageOfCardiacPhase=40.0))["source"]
+        == "NominalPercentageOfCardiacPhase"
+    )
 
 
 def test_siemens_writes_the_phase_into_the_scan_options():
@@ -44,7 +47,9 @@ def test_the_heart_rate_stands_in_for_the_interval():
     assert fact(volume("CT", TriggerTime=500, HeartRate=60))["phase_percent"] == 50.0
 
 
-@pytest.mark.parametrize("beat", [{"NominalInterval": 50}, {"NominalInterval": 20000}, {"HeartRate": 400}, {}])
+@pytest.mark.parametrize(
+    "beat", [{"NominalInterval": 50}, {"NominalInterval": 20000}, {"HeartRate": 400}, {}]
+)
 def test_an_impossible_beat_gives_no_phase(beat):
     # Philips fMRI writes the time of the dynamic into TriggerTime
     assert judged(volume("CT", TriggerTime=450, **beat)) == []
@@ -72,7 +77,14 @@ def test_private_elements_are_found_through_their_creator():
 
 @pytest.mark.parametrize(
     ("words", "percent"),
-    [("CTA 0.6 B26f 75 %", 75), ("BestDiast 72 %", 72), ("Best Syst 35%", 35), ("DS_CorCTA 0.75 Br36 70%", 70), ("CTA 0% A", 0)],
+    [
+        ("CTA 0.6 B26f 75 %", 75),
+        ("BestDiast 72 %", 72),
+        ("Best Syst 35%", 35),
+        ("DS_CorCTA 0.75 Br36 70%", 70),
+        ("CTA 0% A", 0),
+        ("Heart gated 75 %", 75),
+    ],
 )
 def test_a_description_of_a_heart_scan_may_name_the_phase(words, percent):
     assert fact(volume("CT", SeriesDescription=words, **HEART))["phase_percent"] == percent
@@ -113,7 +125,9 @@ def test_sources_that_disagree_are_held():
 
 def test_the_cycle_is_a_circle():
     # 98 % and 1 % are three apart, not ninety-seven (E35)
-    assert "GAT-003" not in codes(judged(volume("CT", NominalPercentageOfCardiacPhase=98.0, ScanOptions="TP1PC300")))
+    assert "GAT-003" not in codes(
+        judged(volume("CT", NominalPercentageOfCardiacPhase=98.0, ScanOptions="TP1PC300"))
+    )
 
 
 def test_two_phases_in_a_series_are_noted():
@@ -122,7 +136,9 @@ def test_two_phases_in_a_series_are_noted():
     assert cardiac_gating.several_phases(series(pair[0])) == []
 
 
-@pytest.mark.parametrize("words", ["Heart CTA", "CaScore", "TAVI", "Herz nativ", "coeur", "cuore", "serce", "Calcium Scoring"])
+@pytest.mark.parametrize(
+    "words", ["Heart CTA", "CaScore", "TAVI", "Herz nativ", "coeur", "cuore", "serce", "Calcium Scoring"]
+)
 def test_a_heart_scan_without_gating_is_marked(words):
     finding = only(cardiac_gating.ungated_heart(series(volume("CT", SeriesDescription=words))))
     assert (finding.code, finding.severity) == ("GAT-004", Severity.WARN)
@@ -133,7 +149,14 @@ def test_words_that_only_sound_like_the_heart_are_none(words):
     assert cardiac_gating.ungated_heart(series(volume("CT", SeriesDescription=words))) == []
 
 
-@pytest.mark.parametrize("attributes", [{"ScanOptions": "GATED"}, {"CardiacSynchronizationTechnique": "PROSPECTIVE"}, {"NominalPercentageOfCardiacPhase": 70.0}])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"ScanOptions": "GATED"},
+        {"CardiacSynchronizationTechnique": "PROSPECTIVE"},
+        {"NominalPercentageOfCardiacPhase": 70.0},
+    ],
+)
 def test_a_gated_heart_scan_is_as_it_should_be(attributes):
     assert cardiac_gating.ungated_heart(series(volume("CT", SeriesDescription="Heart", **attributes))) == []
 
@@ -150,7 +173,9 @@ def test_technique_none_against_a_named_phase_is_held():
     assert (finding.code, finding.severity) == ("GAT-005", Severity.REVIEW)
 
 
-@pytest.mark.parametrize("beat", [{"HeartRate": 95}, {"HeartRate": 60, "LowRRValue": 700, "HighRRValue": 1100}])
+@pytest.mark.parametrize(
+    "beat", [{"HeartRate": 95}, {"HeartRate": 60, "LowRRValue": 700, "HighRRValue": 1100}]
+)
 def test_fast_or_irregular_beats_are_marked(beat):
     finding = only(judged(volume("CT", NominalPercentageOfCardiacPhase=70.0, **beat)), "GAT-008")
     assert finding.severity is Severity.WARN
@@ -183,7 +208,10 @@ def test_a_respiratory_bin_is_read(attributes, percent):
     assert finding.evidence["respiratory"]["phase_percent"] == percent
 
 
-@pytest.mark.parametrize(("words", "name"), [("THORAX INSP", "INSPIRATION"), ("Lung Expiration", "EXPIRATION"), ("wydech", "EXPIRATION")])
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [("THORAX INSP", "INSPIRATION"), ("Lung Expiration", "EXPIRATION"), ("wydech", "EXPIRATION")],
+)
 def test_breath_holds_are_named(words, name):
     assert only(breathing(volume("CT", SeriesDescription=words))).evidence["respiratory"]["phase"] == name
 

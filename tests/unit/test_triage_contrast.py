@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from triage_cases import codes, header, multi_frame, only, series, sibling, volume
 
 from handlers.model import Severity
 from handlers.triage import contrast_agent, contrast_order, contrast_phase, phase_evidence, phase_fusion
+from triage_cases import codes, header, multi_frame, only, series, sibling, volume
 
-NOON = {"AcquisitionDate": "20260102", "AcquisitionTime": "120100", "SeriesTime": "115500", "StudyTime": "115000"}
+NOON = {
+    "AcquisitionDate": "20260102",
+    "AcquisitionTime": "120100",
+    "SeriesTime": "115500",
+    "StudyTime": "115000",
+}
 
 
 def judged(need_phase=False, study=(), **attributes):
@@ -27,7 +32,9 @@ def fact(findings):
     ],
 )  # fmt: skip
 def test_a_phase_word_in_the_description_is_enough(words, label):
-    findings = judged(SeriesDescription=words, ContrastBolusAgent="" if label == "NON_CONTRAST" else "IOPAMIRO")
+    findings = judged(
+        SeriesDescription=words, ContrastBolusAgent="" if label == "NON_CONTRAST" else "IOPAMIRO"
+    )
     assert codes(findings) == ["CON-001"]
     assert fact(findings)["label"] == label
     assert fact(findings)["confidence"] >= 0.85
@@ -49,12 +56,15 @@ def test_an_agent_without_a_phase_is_contrast_of_unknown_phase():
 
 def test_a_profile_that_needs_a_phase_holds_what_has_none():
     assert only(judged(need_phase=True)).severity is Severity.REVIEW
-    assert only(judged(need_phase=True, SeriesDescription="DELAYED", ContrastBolusAgent="X")).severity is Severity.INFO
+    assert (
+        only(judged(need_phase=True, SeriesDescription="DELAYED", ContrastBolusAgent="X")).severity
+        is Severity.INFO
+    )
 
 
 @pytest.mark.parametrize("value", ["NONE", "OHNE KM", "BRAK", "nessuno", "N/A"])
 def test_an_agent_that_says_none_is_none(value):
-    (line,) = [e for e in fact(judged(ContrastBolusAgent=value))["evidence"]]
+    (line,) = list(fact(judged(ContrastBolusAgent=value))["evidence"])
     assert line["supports"] == "NC"
 
 
@@ -106,7 +116,9 @@ def test_evident_contrast_without_a_recorded_agent_is_marked():
 
 
 def test_the_delay_after_injection_supports_its_phase():
-    findings = judged(ContrastBolusStartTime="115950", ContrastBolusAgent="X", **NOON)  # 70 s before the acquisition
+    findings = judged(
+        ContrastBolusStartTime="115950", ContrastBolusAgent="X", **NOON
+    )  # 70 s before the acquisition
     assert fact(findings)["label"] == "PORTAL_VENOUS"
     assert "CON-006" not in codes(findings)
 
@@ -130,7 +142,9 @@ def test_a_start_that_repeats_another_time_or_lies_hours_back_is_not_used(start)
 
 
 def test_content_time_is_never_taken_for_the_acquisition():
-    findings = judged(ContrastBolusStartTime="115950", ContrastBolusAgent="X", ContentTime="120100", ContentDate="20260102")
+    findings = judged(
+        ContrastBolusStartTime="115950", ContrastBolusAgent="X", ContentTime="120100", ContentDate="20260102"
+    )
     assert fact(findings)["label"] == "CE_UNSPECIFIED"
 
 
@@ -139,14 +153,22 @@ def test_kernel_names_are_no_delays():
 
 
 def test_the_usage_of_enhanced_ct_counts():
-    usage = header({"ContrastBolusAgentNumber": 1, "ContrastBolusAgentAdministered": "YES", "ContrastBolusAgentPhase": "PORTAL_VENOUS"})
+    usage = header(
+        {
+            "ContrastBolusAgentNumber": 1,
+            "ContrastBolusAgentAdministered": "YES",
+            "ContrastBolusAgentPhase": "PORTAL_VENOUS",
+        }
+    )
     enhanced = multi_frame(volume("CT"), ContrastBolusUsageSequence=[usage])
     findings = contrast_phase.ContrastPhase()(series(enhanced))
     assert fact(findings)["label"] == "PORTAL_VENOUS"
 
 
 def test_an_earlier_bolus_tracking_series_says_that_contrast_was_given():
-    study = (sibling(SeriesDescription="PreMonitoring", AcquisitionDate="20260102", AcquisitionTime="115900"),)
+    study = (
+        sibling(SeriesDescription="PreMonitoring", AcquisitionDate="20260102", AcquisitionTime="115900"),
+    )
     findings = judged(study=study, **NOON)
     assert fact(findings)["code"] == "CE"
     assert fact(judged(study=(sibling(SeriesDescription="PreMonitoring"),), **NOON))["label"] == "UNKNOWN"
@@ -163,16 +185,27 @@ def test_virtual_non_contrast_is_a_label_of_its_own():
     assert only(contrast_phase.virtual_or_spectral(series(virtual))).code == "CON-009"
 
 
-@pytest.mark.parametrize("attributes", [{"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "MONO_E"]}, {"MultienergyCTAcquisition": "YES"}])
+@pytest.mark.parametrize(
+    "attributes",
+    [{"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "MONO_E"]}, {"MultienergyCTAcquisition": "YES"}],
+)
 def test_spectral_results_are_marked(attributes):
     assert codes(contrast_phase.virtual_or_spectral(series(volume("CT", **attributes)))) == ["CON-009"]
 
 
 def test_a_true_unenhanced_scan_is_not_virtual():
-    assert contrast_phase.virtual_or_spectral(series(volume("CT", SeriesDescription="TNC", MultienergyCTAcquisition="NO"))) == []
+    assert (
+        contrast_phase.virtual_or_spectral(
+            series(volume("CT", SeriesDescription="TNC", MultienergyCTAcquisition="NO"))
+        )
+        == []
+    )
 
 
-@pytest.mark.parametrize("attributes", [{"ContrastBolusRoute": "ORAL"}, {"ContrastBolusRoute": "RECTAL"}, {"ContrastBolusRoute": "IA"}])
+@pytest.mark.parametrize(
+    "attributes",
+    [{"ContrastBolusRoute": "ORAL"}, {"ContrastBolusRoute": "RECTAL"}, {"ContrastBolusRoute": "IA"}],
+)
 def test_contrast_outside_the_veins_is_no_phase(attributes):
     oral = volume("CT", ContrastBolusAgent="GASTROGRAFIN", **attributes)
     assert codes(contrast_agent.other_routes(series(oral))) == ["CON-008"]
@@ -186,7 +219,10 @@ def test_oral_and_intravenous_contrast_is_contrast():
 
 
 def test_intravenous_contrast_alone_is_not_noted():
-    assert contrast_agent.other_routes(series(volume("CT", ContrastBolusAgent="X", ContrastBolusRoute="IV"))) == []
+    assert (
+        contrast_agent.other_routes(series(volume("CT", ContrastBolusAgent="X", ContrastBolusRoute="IV")))
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,13 +237,25 @@ def test_mr_says_contrast_but_claims_no_phase(attributes, expected):
 
 
 def _ordered(own, other, other_time, **facts):
-    study = (sibling(SeriesDescription=other, AcquisitionDate="20260102", AcquisitionTime=other_time, Modality="CT", **facts),)
+    study = (
+        sibling(
+            SeriesDescription=other,
+            AcquisitionDate="20260102",
+            AcquisitionTime=other_time,
+            Modality="CT",
+            **facts,
+        ),
+    )
     return contrast_order.phase_order(series(volume("CT", SeriesDescription=own, **NOON), study=study))
 
 
 @pytest.mark.parametrize(
     ("own", "other", "time"),
-    [("ARTERIAL", "PORTAL VENOUS", "115800"), ("PORTAL VENOUS", "W/O CONTRAST", "120500"), ("ARTERIAL", "DELAYED", "120100")],
+    [
+        ("ARTERIAL", "PORTAL VENOUS", "115800"),
+        ("PORTAL VENOUS", "W/O CONTRAST", "120500"),
+        ("ARTERIAL", "DELAYED", "120100"),
+    ],
 )
 def test_phases_in_an_impossible_order_are_marked(own, other, time):
     finding = only(_ordered(own, other, time))
@@ -230,7 +278,9 @@ def test_likelihoods_of_a_delay_are_probable_and_never_zero(delay):
     assert likelihood["NC"] < max(likelihood.values())
 
 
-@pytest.mark.parametrize(("delay", "phase"), [(12, "PA"), (35, "ART"), (70, "PV"), (110, "NEPH"), (200, "DEL"), (900, "EXC")])
+@pytest.mark.parametrize(
+    ("delay", "phase"), [(12, "PA"), (35, "ART"), (70, "PV"), (110, "NEPH"), (200, "DEL"), (900, "EXC")]
+)
 def test_a_delay_supports_the_phase_of_its_interval(delay, phase):
     assert phase in phase_fusion.supported_by(phase_fusion.likelihood_of_delay(delay))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from triage_cases import codes, header, multi_frame, only, series, volume
 
 from handlers.model import Severity
 from handlers.triage import derived
+from triage_cases import codes, header, multi_frame, only, series, volume
 
 
 def test_derived_ct_is_marked():
@@ -35,7 +35,16 @@ def test_original_and_merely_resampled_images_are_not_marked(attributes):
 
 
 def test_derived_is_the_normal_state_of_a_radiograph():
-    assert derived.derived(series(volume("CR", slices=1, sop_class="1.2.840.10008.5.1.4.1.1.1", ImageType=["DERIVED", "PRIMARY"]))) == []
+    assert (
+        derived.derived(
+            series(
+                volume(
+                    "CR", slices=1, sop_class="1.2.840.10008.5.1.4.1.1.1", ImageType=["DERIVED", "PRIMARY"]
+                )
+            )
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,7 +68,9 @@ def test_the_mprage_of_mr_is_no_reformat(words):
 
 
 def test_sampled_frames_of_enhanced_images_are_reformats():
-    assert codes(derived.reformatted(series(multi_frame(volume("MR"), VolumetricProperties="SAMPLED")))) == ["TRI-DER-002"]
+    assert codes(derived.reformatted(series(multi_frame(volume("MR"), VolumetricProperties="SAMPLED")))) == [
+        "TRI-DER-002"
+    ]
 
 
 def test_curved_reformats_are_told_by_their_technique():
@@ -96,7 +107,9 @@ def test_projections_and_averages_of_ct_are_refused(attributes):
 
 
 def test_projections_in_other_modalities_are_marked():
-    mammogram = volume("MG", slices=1, sop_class="1.2.840.10008.5.1.4.1.1.1.2", ImageType=["DERIVED", "PRIMARY", "MEAN"])
+    mammogram = volume(
+        "MG", slices=1, sop_class="1.2.840.10008.5.1.4.1.1.1.2", ImageType=["DERIVED", "PRIMARY", "MEAN"]
+    )
     assert only(derived.projected(series(mammogram))).severity is Severity.WARN
 
 
@@ -124,7 +137,11 @@ def test_maps_are_marked(modality, attributes):
 
 @pytest.mark.parametrize(
     ("modality", "kind"),
-    [("MR", ["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE"]), ("MR", ["ORIGINAL", "PRIMARY", "PERFUSION", "NONE"]), ("CT", ["ORIGINAL", "PRIMARY", "AXIAL"])],
+    [
+        ("MR", ["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE"]),
+        ("MR", ["ORIGINAL", "PRIMARY", "PERFUSION", "NONE"]),
+        ("CT", ["ORIGINAL", "PRIMARY", "AXIAL"]),
+    ],
 )
 def test_raw_diffusion_and_perfusion_are_no_maps(modality, kind):
     assert derived.computed_map(series(volume(modality, ImageType=kind))) == []
@@ -137,4 +154,9 @@ def test_fewer_than_ten_slices_are_marked(slices, expected):
 
 def test_localizers_and_radiographs_are_not_counted():
     localizer = volume("CT", slices=1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
-    assert derived.few_slices(series(localizer, volume("DX", index=1, slices=1, sop_class="1.2.840.10008.5.1.4.1.1.1.1"))) == []
+    assert (
+        derived.few_slices(
+            series(localizer, volume("DX", index=1, slices=1, sop_class="1.2.840.10008.5.1.4.1.1.1.1"))
+        )
+        == []
+    )

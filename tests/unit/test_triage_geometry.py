@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from triage_cases import AXIAL, codes, instance, only, series, volume
 
 from handlers.model import Frame, Severity
 from handlers.triage import differing_duplicates, extent, patient_position, plane_geometry, slice_spacing
+from triage_cases import AXIAL, codes, instance, only, series, volume
 
 EVERY = (
     plane_geometry.missing_geometry, plane_geometry.inexact_orientation, plane_geometry.varying_orientation,
@@ -38,7 +38,11 @@ def test_a_plain_stack_gives_no_finding(rule):
 @pytest.mark.parametrize("modality", ["CT", "MR", "PT"])
 @pytest.mark.parametrize("keyword", ["ImageOrientationPatient", "PixelSpacing", "ImagePositionPatient"])
 def test_missing_geometry_is_held_and_slice_location_is_no_substitute(modality, keyword):
-    lost = volume(modality, SliceLocation=lambda k: 2.0 * k, **{keyword: None if keyword != "ImagePositionPatient" else ""})
+    lost = volume(
+        modality,
+        SliceLocation=lambda k: 2.0 * k,
+        **{keyword: None if keyword != "ImagePositionPatient" else ""},
+    )
     finding = only(plane_geometry.missing_geometry(series(lost)))
     assert (finding.code, finding.severity) == ("GEO-001", Severity.REVIEW)
     assert finding.evidence["absent"] == [keyword]
@@ -51,7 +55,11 @@ def test_radiographs_need_no_patient_geometry():
 
 @pytest.mark.parametrize(("length", "severity"), [(1.002, Severity.WARN), (1.05, Severity.REVIEW)])
 def test_cosines_that_are_no_unit_vectors_are_noticed(length, severity):
-    finding = only(plane_geometry.inexact_orientation(series(volume("CT", ImageOrientationPatient=[length, 0, 0, 0, 1, 0]))))
+    finding = only(
+        plane_geometry.inexact_orientation(
+            series(volume("CT", ImageOrientationPatient=[length, 0, 0, 0, 1, 0]))
+        )
+    )
     assert (finding.code, finding.severity) == ("GEO-002", severity)
 
 
@@ -61,7 +69,14 @@ def test_rounded_cosines_are_exact_enough():
 
 
 def test_slices_that_are_not_parallel_are_noticed():
-    turned = [math.cos(math.radians(0.6)), math.sin(math.radians(0.6)), 0, -math.sin(math.radians(0.6)), math.cos(math.radians(0.6)), 0]
+    turned = [
+        math.cos(math.radians(0.6)),
+        math.sin(math.radians(0.6)),
+        0,
+        -math.sin(math.radians(0.6)),
+        math.cos(math.radians(0.6)),
+        0,
+    ]
     fan = volume("CT", ImageOrientationPatient=lambda k: turned if k == 3 else AXIAL)
     assert only(plane_geometry.varying_orientation(series(fan))).code == "GEO-003"
 
@@ -90,13 +105,18 @@ def test_one_missing_slice_is_held_and_located():
     assert slice_spacing.uneven_spacing(series(holed)) == []
 
 
-@pytest.mark.parametrize(("total", "lost", "expected"), [(60, (30,), True), (60, (30, 31), False), (60, (20, 40), False), (40, (20,), False)])
+@pytest.mark.parametrize(
+    ("total", "lost", "expected"),
+    [(60, (30,), True), (60, (30, 31), False), (60, (20, 40), False), (40, (20,), False)],
+)
 def test_only_one_slice_of_many_may_be_filled(total, lost, expected):
     holed = volume("CT", positions=at(*(2.0 * k for k in range(total) if k not in lost)))
     assert only(slice_spacing.missing_slices(series(holed))).evidence["is_fillable"] is expected
 
 
-@pytest.mark.parametrize(("degrees", "expected"), [(0.05, []), (0.3, ["GEO-008"]), (18.5, ["GEO-008"]), (-18.5, ["GEO-008"])])
+@pytest.mark.parametrize(
+    ("degrees", "expected"), [(0.05, []), (0.3, ["GEO-008"]), (18.5, ["GEO-008"]), (-18.5, ["GEO-008"])]
+)
 def test_tilt_is_measured_from_positions(degrees, expected):
     findings = slice_spacing.shear(series(tilted(degrees)))
     assert codes(findings) == expected
@@ -126,9 +146,7 @@ def test_stated_spacing_is_compared_and_never_used(stated, expected):
     assert codes(slice_spacing.stated_spacing(series(volume("CT", SpacingBetweenSlices=stated)))) == expected
 
 
-@pytest.mark.parametrize(
-    ("thickness", "word"), [(3.0, "overlap"), (1.5, "leave gaps")]
-)
+@pytest.mark.parametrize(("thickness", "word"), [(3.0, "overlap"), (1.5, "leave gaps")])
 def test_overlap_and_gaps_are_noted(thickness, word):
     finding = only(slice_spacing.overlap_or_gap(series(volume("CT", SliceThickness=thickness))))
     assert (finding.code, finding.severity) == ("GEO-012", Severity.INFO)
@@ -149,7 +167,10 @@ def test_two_frames_of_reference_in_a_volume_are_held():
 
 
 def test_pixels_that_are_not_square_are_noted():
-    assert only(plane_geometry.pixel_spacing(series(volume("CT", PixelSpacing=[0.7, 0.5])))).severity is Severity.INFO
+    assert (
+        only(plane_geometry.pixel_spacing(series(volume("CT", PixelSpacing=[0.7, 0.5])))).severity
+        is Severity.INFO
+    )
 
 
 @pytest.mark.parametrize("spacing", [[0, 0], [-0.5, -0.5], [0.5, 0.5, 0.5]])
@@ -163,16 +184,22 @@ def test_absent_pixel_spacing_is_not_called_invalid():
 
 
 def test_holes_in_instance_numbers_are_noticed():
-    finding = only(extent.possibly_incomplete(series(volume("CT", InstanceNumber=lambda k: k + 1 if k < 10 else k + 3))))
+    finding = only(
+        extent.possibly_incomplete(series(volume("CT", InstanceNumber=lambda k: k + 1 if k < 10 else k + 3)))
+    )
     assert (finding.code, finding.severity) == ("GEO-015", Severity.WARN)
     assert finding.evidence["missing_instance_numbers"] == [11, 12]
 
 
 def test_fewer_images_than_announced_are_noticed():
-    assert codes(extent.possibly_incomplete(series(volume("CT", ImagesInAcquisition=24, AcquisitionNumber=1)))) == ["GEO-015"]
+    assert codes(
+        extent.possibly_incomplete(series(volume("CT", ImagesInAcquisition=24, AcquisitionNumber=1)))
+    ) == ["GEO-015"]
 
 
-@pytest.mark.parametrize("numbering", [lambda k: 2 * k + 1, lambda _: 1, lambda k: (k + 1) * 100 + k % 2, lambda k: 20 - k])
+@pytest.mark.parametrize(
+    "numbering", [lambda k: 2 * k + 1, lambda _: 1, lambda k: (k + 1) * 100 + k % 2, lambda k: 20 - k]
+)
 def test_other_ways_of_numbering_are_no_holes(numbering):
     assert extent.possibly_incomplete(series(volume("CT", InstanceNumber=numbering))) == []
 

@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from triage_cases import codes, only, series, volume
 
 from handlers.model import Severity
 from handlers.triage import hounsfield, hounsfield_scale, table_side
 from handlers.triage.hounsfield import HOUNSFIELD
 from handlers.triage.value_histogram import histogram
+from triage_cases import codes, only, series, volume
 
 
 def body(*, air=-1000, tissue=40, dtype=np.int16, noise=8, slices=5, size=64):
@@ -23,7 +23,9 @@ def body(*, air=-1000, tissue=40, dtype=np.int16, noise=8, slices=5, size=64):
 
 
 def judged(values, units=HOUNSFIELD, padding=None):
-    return hounsfield.hounsfield_values(series(volume("CT", slices=len(values), values=values, units=units, padding=padding)))
+    return hounsfield.hounsfield_values(
+        series(volume("CT", slices=len(values), values=values, units=units, padding=padding))
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32, np.float64])
@@ -141,7 +143,14 @@ def header_judged(**attributes):
     return hounsfield_scale.rescale(series(volume("CT", **attributes)))
 
 
-@pytest.mark.parametrize("attributes", [{"RescaleSlope": 0}, {"RescaleSlope": None, "RescaleIntercept": None}, {"RescaleSlope": "", "RescaleIntercept": ""}])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"RescaleSlope": 0},
+        {"RescaleSlope": None, "RescaleIntercept": None},
+        {"RescaleSlope": "", "RescaleIntercept": ""},
+    ],
+)
 def test_no_usable_rescale_is_refused(attributes):
     finding = only(header_judged(**attributes))
     assert (finding.code, finding.severity) == ("HU-001", Severity.ERROR)
@@ -160,14 +169,22 @@ def test_slopes_that_differ_between_slices_are_noted():
 
 
 @pytest.mark.parametrize(
-    "attributes", [{"ManufacturerModelName": "On-Board Imager"}, {"SeriesDescription": "CBCT head"}, {"RescaleType": "US"}, {"RescaleType": "Z_EFF"}]
+    "attributes",
+    [
+        {"ManufacturerModelName": "On-Board Imager"},
+        {"SeriesDescription": "CBCT head"},
+        {"RescaleType": "US"},
+        {"RescaleType": "Z_EFF"},
+    ],
 )
 def test_what_is_not_in_hounsfield_units_is_marked(attributes):
     finding = only(hounsfield_scale.uncalibrated(series(volume("CT", **attributes))))
     assert (finding.code, finding.severity) == ("HU-008", Severity.WARN)
 
 
-@pytest.mark.parametrize("attributes", [{}, {"RescaleType": "HU"}, {"ManufacturerModelName": "SOMATOM Force"}])
+@pytest.mark.parametrize(
+    "attributes", [{}, {"RescaleType": "HU"}, {"ManufacturerModelName": "SOMATOM Force"}]
+)
 def test_diagnostic_ct_is_calibrated(attributes):
     assert hounsfield_scale.uncalibrated(series(volume("CT", **attributes))) == []
 
@@ -209,7 +226,10 @@ def test_rows_that_run_upwards_turn_the_picture_round():
         (patient_on_table(table_row=40, touching=True), {"PatientPosition": "HFS"}),
         (patient_on_table(table_row=40), {"PatientPosition": "HFDR"}),
         (patient_on_table(table_row=40), {"PatientPosition": None}),
-        (patient_on_table(table_row=40), {"PatientPosition": "HFS", "ImageOrientationPatient": [1, 0, 0, 0, 0, -1]}),
+        (
+            patient_on_table(table_row=40),
+            {"PatientPosition": "HFS", "ImageOrientationPatient": [1, 0, 0, 0, 0, -1]},
+        ),
         (np.full((10, 200, 200), -1000, np.int16), {"PatientPosition": "HFS"}),
     ],
     ids=["table touches the body", "on the side", "position unknown", "coronal", "nothing there"],

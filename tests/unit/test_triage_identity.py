@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from triage_cases import codes, instance, only, series, volume
 
 from handlers.model import Scope, Series, Severity
 from handlers.triage import frame_count, identity, malformed, subject
+from triage_cases import codes, instance, only, series, volume
 
 
 def test_an_unreadable_file_is_refused_and_spares_the_rest():
@@ -58,14 +58,21 @@ def test_one_patient_with_gaps_in_the_header_is_no_conflict():
 
 @pytest.mark.parametrize(
     "attributes",
-    [{"QualityControlSubject": "YES"}, {"QualityControlImage": "YES"}, {"PatientName": "Phantom^Head"}, {"PatientID": "QA_2026"}],
+    [
+        {"QualityControlSubject": "YES"},
+        {"QualityControlImage": "YES"},
+        {"PatientName": "Phantom^Head"},
+        {"PatientID": "QA_2026"},
+    ],
 )
 def test_phantoms_are_marked(attributes):
     finding = only(subject.phantom(series(volume("CT", **attributes))))
     assert (finding.code, finding.severity) == ("ING-011", Severity.WARN)
 
 
-@pytest.mark.parametrize("attributes", [{"PatientName": "Testa^Anna"}, {"QualityControlImage": "NO"}, {"PatientName": "Qadir^A"}])
+@pytest.mark.parametrize(
+    "attributes", [{"PatientName": "Testa^Anna"}, {"QualityControlImage": "NO"}, {"PatientName": "Qadir^A"}]
+)
 def test_people_are_no_phantoms(attributes):
     assert subject.phantom(series(volume("CT", **attributes))) == []
 
@@ -77,7 +84,9 @@ def test_animals_are_held(attributes):
     assert only(subject.animal(series(volume("CT", **attributes)))).severity is Severity.REVIEW
 
 
-@pytest.mark.parametrize("attributes", [{"PatientSpeciesDescription": "Homo sapiens"}, {"AnatomicalOrientationType": "BIPED"}, {}])
+@pytest.mark.parametrize(
+    "attributes", [{"PatientSpeciesDescription": "Homo sapiens"}, {"AnatomicalOrientationType": "BIPED"}, {}]
+)
 def test_people_are_no_animals(attributes):
     assert subject.animal(series(volume("CT", **attributes))) == []
 
@@ -90,16 +99,30 @@ def test_number_of_frames_against_functional_groups_is_held():
 
 @pytest.mark.parametrize("stated", [0, -1])
 def test_impossible_number_of_frames_is_held(stated):
-    assert codes(frame_count.inconsistent_frames(series(loose=(instance(NumberOfFrames=stated),)))) == ["ING-008"]
+    assert codes(frame_count.inconsistent_frames(series(loose=(instance(NumberOfFrames=stated),)))) == [
+        "ING-008"
+    ]
 
 
-@pytest.mark.parametrize("attributes", [{"NumberOfFrames": 2, "PerFrameFunctionalGroupsSequence": [Dataset(), Dataset()]}, {}, {"NumberOfFrames": 1}])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"NumberOfFrames": 2, "PerFrameFunctionalGroupsSequence": [Dataset(), Dataset()]},
+        {},
+        {"NumberOfFrames": 1},
+    ],
+)
 def test_frames_that_add_up_are_fine(attributes):
     assert frame_count.inconsistent_frames(series(loose=(instance(**attributes),))) == []
 
 
 def _part(number, total=3):
-    return instance(name=("part", number), ConcatenationUID="1.2.7", InConcatenationNumber=number, InConcatenationTotalNumber=total)
+    return instance(
+        name=("part", number),
+        ConcatenationUID="1.2.7",
+        InConcatenationNumber=number,
+        InConcatenationTotalNumber=total,
+    )
 
 
 def test_a_missing_part_of_a_concatenation_is_held():
@@ -109,7 +132,9 @@ def test_a_missing_part_of_a_concatenation_is_held():
 
 
 def test_a_hole_is_seen_also_without_a_stated_total():
-    assert codes(frame_count.incomplete_concatenation(series(loose=(_part(1, None), _part(3, None))))) == ["ING-008"]
+    assert codes(frame_count.incomplete_concatenation(series(loose=(_part(1, None), _part(3, None))))) == [
+        "ING-008"
+    ]
 
 
 def test_a_complete_concatenation_is_fine():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from triage_cases import codes, only, series, volume
 
 from handlers.model import Severity
 from handlers.triage import kernel, kernel_table
+from triage_cases import codes, only, series, volume
 
 
 def judged(raw, manufacturer="SIEMENS", **attributes):
-    return kernel.kernel_class(series(volume("CT", ConvolutionKernel=raw, Manufacturer=manufacturer, **attributes)))
+    return kernel.kernel_class(
+        series(volume("CT", ConvolutionKernel=raw, Manufacturer=manufacturer, **attributes))
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,10 @@ def test_other_vendors_tables_are_only_a_hint():
     assert only(judged("STANDARD", "")).evidence["other_vendors"]["ge"] == "medium"
 
 
-@pytest.mark.parametrize(("manufacturer", "raw", "expected"), [("Philips", "UB", "medium"), ("Philips", "D", "sharp"), ("TOSHIBA", "FC51", "sharp")])
+@pytest.mark.parametrize(
+    ("manufacturer", "raw", "expected"),
+    [("Philips", "UB", "medium"), ("Philips", "D", "sharp"), ("TOSHIBA", "FC51", "sharp")],
+)
 def test_disputed_codes_keep_their_class_and_are_marked(manufacturer, raw, expected):
     findings = judged(raw, manufacturer)
     assert codes(findings) == ["KER-001", "KER-003"]
@@ -86,7 +91,9 @@ def test_the_table_version_is_in_the_evidence():
     assert only(judged("B30f")).evidence["kernel"]["table_version"] == kernel_table.version()
 
 
-@pytest.mark.parametrize(("accepted", "expected"), [(("sharp",), ["KER-004"]), (("smooth", "medium"), []), ((), [])])
+@pytest.mark.parametrize(
+    ("accepted", "expected"), [(("sharp",), ["KER-004"]), (("smooth", "medium"), []), ((), [])]
+)
 def test_a_profile_may_take_some_classes_only(accepted, expected):
     findings = kernel.AcceptedKernels(accepted)(series(volume("CT")))
     assert codes(findings) == expected
@@ -94,7 +101,9 @@ def test_a_profile_may_take_some_classes_only(accepted, expected):
 
 
 def test_two_kernels_in_a_series_are_marked():
-    finding = only(kernel.mixed_kernels(series(volume("CT"), volume("CT", index=1, ConvolutionKernel="B70f"))))
+    finding = only(
+        kernel.mixed_kernels(series(volume("CT"), volume("CT", index=1, ConvolutionKernel="B70f")))
+    )
     assert finding.code == "KER-005"
     assert finding.evidence["ConvolutionKernel"] == ["B30f", "B70f"]
 

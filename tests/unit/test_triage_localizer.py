@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from triage_cases import AXIAL, CORONAL, SAGITTAL, codes, only, series, volume
 
 from handlers.model import Severity
 from handlers.triage import bolus_tracking, localizer
+from triage_cases import AXIAL, CORONAL, SAGITTAL, codes, only, series, volume
 
 
 @pytest.mark.parametrize(
@@ -29,25 +29,44 @@ def test_what_says_localizer_is_refused(attributes):
     assert (finding.code, finding.severity, finding.target) == ("TRI-LOC-001", Severity.ERROR, "v0")
 
 
-@pytest.mark.parametrize("words", ["localizer", "3-plane loc", "T/S/C RF FAST PILOT", "SURVEY", "Lokalisation", "3 Plane"])
+@pytest.mark.parametrize(
+    "words", ["localizer", "3-plane loc", "T/S/C RF FAST PILOT", "SURVEY", "Lokalisation", "3 Plane"]
+)
 def test_mr_planning_scans_are_refused_by_their_words(words):
-    assert codes(localizer.stated_localizer(series(volume("MR", slices=3, SeriesDescription=words)))) == ["TRI-LOC-001"]
+    assert codes(localizer.stated_localizer(series(volume("MR", slices=3, SeriesDescription=words)))) == [
+        "TRI-LOC-001"
+    ]
 
 
 @pytest.mark.parametrize(
-    "words", ["LATERAL C-SPINE", "Topography of lung", "SKELETAL SURVEY CT", "AUTOPILOTED", "Abdomen", "MYELOMA SURVEY LOW DOSE"]
+    "words",
+    [
+        "LATERAL C-SPINE",
+        "Topography of lung",
+        "SKELETAL SURVEY CT",
+        "AUTOPILOTED",
+        "Abdomen",
+        "MYELOMA SURVEY LOW DOSE",
+    ],
 )
 def test_words_that_only_sound_like_a_localizer_are_none(words):
     assert localizer.stated_localizer(series(volume("CT", slices=15, SeriesDescription=words))) == []
 
 
 def test_an_unclear_word_on_a_whole_stack_is_held_not_refused():
-    finding = only(localizer.stated_localizer(series(volume("MR", slices=160, SeriesDescription="PILOT STUDY T1"))))
+    finding = only(
+        localizer.stated_localizer(series(volume("MR", slices=160, SeriesDescription="PILOT STUDY T1")))
+    )
     assert finding.severity is Severity.REVIEW
 
 
 def test_a_skeletal_survey_of_radiographs_is_no_localizer():
-    assert localizer.stated_localizer(series(volume("CR", slices=1, SeriesDescription="SURVEY", sop_class="1.2.840.10008.5.1.4.1.1.1"))) == []
+    assert (
+        localizer.stated_localizer(
+            series(volume("CR", slices=1, SeriesDescription="SURVEY", sop_class="1.2.840.10008.5.1.4.1.1.1"))
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("cosines", [CORONAL, SAGITTAL])
@@ -58,12 +77,17 @@ def test_one_ct_image_off_the_axial_plane_is_held(cosines):
 
 
 def test_a_coronal_ct_without_slice_thickness_is_held():
-    silent = series(volume("CT", slices=20, step=(0, 2.0, 0), ImageOrientationPatient=CORONAL, SliceThickness=None))
+    silent = series(
+        volume("CT", slices=20, step=(0, 2.0, 0), ImageOrientationPatient=CORONAL, SliceThickness=None)
+    )
     assert codes(localizer.unstated_localizer(silent)) == ["TRI-LOC-002"]
 
 
 def test_few_mr_images_in_three_directions_are_held():
-    three = [volume("MR", index=k, slices=1, ImageOrientationPatient=c) for k, c in enumerate((AXIAL, CORONAL, SAGITTAL))]
+    three = [
+        volume("MR", index=k, slices=1, ImageOrientationPatient=c)
+        for k, c in enumerate((AXIAL, CORONAL, SAGITTAL))
+    ]
     assert codes(localizer.unstated_localizer(series(*three))) == ["TRI-LOC-002"] * 3
 
 
@@ -72,8 +96,14 @@ def test_few_mr_images_in_three_directions_are_held():
     [
         [volume("CT", slices=1)],
         [volume("CT", slices=40, step=(0, 2.0, 0), ImageOrientationPatient=CORONAL)],
-        [volume("MR", slices=10, ImageOrientationPatient=AXIAL), volume("MR", index=1, slices=10, ImageOrientationPatient=CORONAL)],
-        [volume("MR", index=k, slices=20, ImageOrientationPatient=c) for k, c in enumerate((AXIAL, CORONAL, SAGITTAL))],
+        [
+            volume("MR", slices=10, ImageOrientationPatient=AXIAL),
+            volume("MR", index=1, slices=10, ImageOrientationPatient=CORONAL),
+        ],
+        [
+            volume("MR", index=k, slices=20, ImageOrientationPatient=c)
+            for k, c in enumerate((AXIAL, CORONAL, SAGITTAL))
+        ],
     ],
     ids=["one axial CT", "coronal CT stack", "two MR directions", "three MR stacks"],
 )
@@ -82,7 +112,9 @@ def test_real_acquisitions_do_not_look_like_localizers(acquired):
 
 
 def test_a_stated_localizer_is_not_reported_twice():
-    stated = volume("CT", slices=1, ImageOrientationPatient=CORONAL, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    stated = volume(
+        "CT", slices=1, ImageOrientationPatient=CORONAL, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    )
     assert localizer.unstated_localizer(series(stated)) == []
 
 
@@ -105,12 +137,19 @@ def test_bolus_tracking_at_one_position_is_refused(attributes):
 
 
 def test_bolus_tracking_split_into_single_images_is_refused_in_every_volume():
-    parts = [volume("CT", index=k, positions=[(0.0, 0.0, 5.0)], SeriesDescription="Monitoring") for k in range(4)]
+    parts = [
+        volume("CT", index=k, positions=[(0.0, 0.0, 5.0)], SeriesDescription="Monitoring") for k in range(4)
+    ]
     assert codes(bolus_tracking.bolus_tracking(series(*parts))) == ["TRI-DER-005"] * 4
 
 
 def test_a_bolus_tracked_angiography_is_a_real_scan():
-    assert bolus_tracking.bolus_tracking(series(volume("CT", slices=60, SeriesDescription="CTA BOLUS TRACKING 1.0"))) == []
+    assert (
+        bolus_tracking.bolus_tracking(
+            series(volume("CT", slices=60, SeriesDescription="CTA BOLUS TRACKING 1.0"))
+        )
+        == []
+    )
 
 
 def test_repeated_images_without_the_words_are_not_called_bolus_tracking():

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from pydicom.encaps import encapsulate
-from triage_cases import codes, header, instance, only, series, volume
 
 from handlers.model import Severity
 from handlers.triage import burned_in, codestream, lossy
+from triage_cases import codes, header, instance, only, series, volume
 
 PREFIX = "1.2.840.10008.1.2.4."
 SIZ = b"\xff\x51\x00\x04\x00\x00"
@@ -32,7 +32,9 @@ def stored(folder: Path, syntax: str, stream: bytes, *, icon: bytes = b"", **att
     """An instance whose file holds nothing but some header bytes and the encapsulated stream."""
     tag = b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff"
     path = folder / "file"
-    path.write_bytes(b"\x00" * 300 + (tag + encapsulate([icon]) if icon else b"") + tag + encapsulate([stream]))
+    path.write_bytes(
+        b"\x00" * 300 + (tag + encapsulate([icon]) if icon else b"") + tag + encapsulate([stream])
+    )
     return instance(path=path, syntax=PREFIX + syntax, **attributes)
 
 
@@ -49,7 +51,11 @@ def test_a_lossy_transfer_syntax_is_lossy(tail):
 
 def test_decompressed_images_stay_lossy():
     # Explicit VR Little Endian with (0028,2110) = 01: the loss does not come back (E8)
-    once = instance(LossyImageCompression="01", LossyImageCompressionRatio=[10, 2], LossyImageCompressionMethod="ISO_10918_1")
+    once = instance(
+        LossyImageCompression="01",
+        LossyImageCompressionRatio=[10, 2],
+        LossyImageCompressionMethod="ISO_10918_1",
+    )
     fact = only(judged(once)).evidence["lossy"]
     assert fact["ratio"] == 20
     assert fact["methods"] == ["ISO_10918_1"]
@@ -66,7 +72,9 @@ def test_ratio_and_derivation_are_evidence_by_themselves(attributes):
     assert codes(judged(instance(**attributes))) == ["LOS-001"]
 
 
-@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.5", PREFIX + "70", PREFIX + "57", PREFIX + "201"])
+@pytest.mark.parametrize(
+    "syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.5", PREFIX + "70", PREFIX + "57", PREFIX + "201"]
+)
 def test_lossless_syntaxes_without_history_are_lossless(syntax):
     assert judged(instance(syntax=syntax, LossyImageCompression="00", LossyImageCompressionRatio=1)) == []
 
@@ -104,7 +112,9 @@ def test_an_undecided_syntax_that_cannot_be_looked_into_is_noted():
     assert (finding.code, finding.severity) == ("LOS-002", Severity.INFO)
 
 
-@pytest.mark.parametrize("stream", [b"", b"\xff\x4f\xff\x51", b"\xff\xd8\xff\xda", b"\xff\x4f" + SIZ + b"\xff\x52\x00"])
+@pytest.mark.parametrize(
+    "stream", [b"", b"\xff\x4f\xff\x51", b"\xff\xd8\xff\xda", b"\xff\x4f" + SIZ + b"\xff\x52\x00"]
+)
 def test_cut_short_codestreams_say_nothing(tmp_path, stream):
     for syntax in ("81", "91"):
         assert codestream.is_irreversible(stored(tmp_path, syntax, stream + b"\x00\x00")) is None

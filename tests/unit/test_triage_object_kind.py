@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from triage_cases import codes, instance, only, series, volume
 
 from handlers.model import Scope, Severity
 from handlers.triage import identity, object_kind, screens
+from triage_cases import codes, instance, only, series, volume
 
 ROOT = "1.2.840.10008.5.1.4.1.1."
 
@@ -38,7 +38,12 @@ def test_conversion_type_of_a_workstation_is_held():
 
 
 @pytest.mark.parametrize(
-    "attributes", [{"ConversionType": "DF"}, {"ImageType": ["ORIGINAL", "SECONDARY"]}, {"ImageType": ["DERIVED", "PRIMARY"]}]
+    "attributes",
+    [
+        {"ConversionType": "DF"},
+        {"ImageType": ["ORIGINAL", "SECONDARY"]},
+        {"ImageType": ["DERIVED", "PRIMARY"]},
+    ],
 )
 def test_film_digitizing_or_one_half_of_the_image_type_is_no_capture(attributes):
     assert screens.converted_picture(series(volume("CT", **attributes))) == []
@@ -66,7 +71,10 @@ def test_a_low_dose_scan_is_no_dose_report():
 
 
 def test_a_whole_stack_is_no_screen_whatever_its_name():
-    assert screens.dose_or_protocol_screen(series(volume("CT", SeriesDescription="low dose report protocol"))) == []
+    assert (
+        screens.dose_or_protocol_screen(series(volume("CT", SeriesDescription="low dose report protocol")))
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +92,10 @@ def test_what_is_no_radiology_image_is_refused(tail, word):
     assert word in finding.message
 
 
-@pytest.mark.parametrize("tail", ["2", "2.1", "2.2", "4", "4.1", "4.4", "128", "130", "20", "1", "1.1", "1.2", "13.1.3", "12.1", "6.1"])
+@pytest.mark.parametrize(
+    "tail",
+    ["2", "2.1", "2.2", "4", "4.1", "4.4", "128", "130", "20", "1", "1.1", "1.2", "13.1.3", "12.1", "6.1"],
+)
 def test_radiology_images_are_images(tail):
     assert object_kind.not_an_image(series(loose=(instance(sop_class=ROOT + tail),))) == []
 
@@ -100,7 +111,9 @@ def test_mr_in_a_ct_class_is_held():
     assert only(object_kind.modality_against_class(wrong)).code == "TRI-OBJ-002"
 
 
-@pytest.mark.parametrize(("tail", "modality"), [("2", "CT"), ("4.1", "MR"), ("12.1", "RF"), ("1", "DX"), ("6.1", "IVUS")])
+@pytest.mark.parametrize(
+    ("tail", "modality"), [("2", "CT"), ("4.1", "MR"), ("12.1", "RF"), ("1", "DX"), ("6.1", "IVUS")]
+)
 def test_modalities_that_share_a_class_do_not_contradict_it(tail, modality):
     assert object_kind.modality_against_class(series(volume(modality, sop_class=ROOT + tail))) == []
 
@@ -124,7 +137,9 @@ def test_images_with_pixels_and_reports_without_are_as_they_should_be():
     assert object_kind.no_pixels(series(volume("CT"), loose=(report,))) == []
 
 
-@pytest.mark.parametrize("attributes", [{"SamplesPerPixel": 3}, {"PhotometricInterpretation": "PALETTE COLOR"}])
+@pytest.mark.parametrize(
+    "attributes", [{"SamplesPerPixel": 3}, {"PhotometricInterpretation": "PALETTE COLOR"}]
+)
 def test_colour_in_ct_is_held(attributes):
     assert only(object_kind.colour(series(volume("CT", **attributes)))).code == "TRI-OBJ-004"
 
@@ -137,7 +152,12 @@ def test_grey_ct_and_coloured_ultrasound_are_normal():
 
 @pytest.mark.parametrize(
     ("uid", "state"),
-    [("1.3.46.670589.5.0.1.1", "private"), (ROOT + "6", "retired"), ("1.2.840.10008.5.1.4.1.1.999", "not in the DICOM"), ("", "missing")],
+    [
+        ("1.3.46.670589.5.0.1.1", "private"),
+        (ROOT + "6", "retired"),
+        ("1.2.840.10008.5.1.4.1.1.999", "not in the DICOM"),
+        ("", "missing"),
+    ],
 )
 def test_private_retired_and_unheard_of_classes_are_named(uid, state):
     finding = only(identity.unknown_class(series(loose=(instance(sop_class=uid),))))

@@ -70,7 +70,14 @@ def test_with_and_without_says_neither(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("CTA CHEST", "ART"), ("CTPA", "PA"), ("PE PROTOCOL", "PA"), ("CT UROGRAM", "EXC"), ("Lungenembolie", "PA")]
+    ("text", "expected"),
+    [
+        ("CTA CHEST", "ART"),
+        ("CTPA", "PA"),
+        ("PE PROTOCOL", "PA"),
+        ("CT UROGRAM", "EXC"),
+        ("Lungenembolie", "PA"),
+    ],
 )
 def test_the_name_of_an_examination_is_only_that(text, expected):
     reading = read(text)
@@ -78,20 +85,37 @@ def test_the_name_of_an_examination_is_only_that(text, expected):
     assert reading.is_protocol
 
 
-@pytest.mark.parametrize(("text", "expected"), [("CTA DELAYED", "DEL"), ("UROGRAM NC", "NC"), ("CTA PORTAL VENOUS", "PV"), ("CT UROGRAM NEPHROGRAPHIC", "NEPH")])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CTA DELAYED", "DEL"),
+        ("UROGRAM NC", "NC"),
+        ("CTA PORTAL VENOUS", "PV"),
+        ("CT UROGRAM NEPHROGRAPHIC", "NEPH"),
+    ],
+)
 def test_a_phase_beats_the_name_of_the_examination(text, expected):
     assert read(text).phases == (expected,)
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("ABD 70s", 70), ("70 sec delay", 70), ("DELAY 5 MIN", 300), ("15 min", 900), ("3,5 min", 210), ("VEN 80 Sek", 80)],
+    [
+        ("ABD 70s", 70),
+        ("70 sec delay", 70),
+        ("DELAY 5 MIN", 300),
+        ("15 min", 900),
+        ("3,5 min", 210),
+        ("VEN 80 Sek", 80),
+    ],
 )
 def test_a_time_after_injection_is_read(text, seconds):
     assert read(text).delay_s == seconds
 
 
-@pytest.mark.parametrize("text", ["HEAD B30s", "5 mm", "H31s 2.0", "THORAX 1.0 I70f", "B 30 smooth", "3 mins1"])
+@pytest.mark.parametrize(
+    "text", ["HEAD B30s", "5 mm", "H31s 2.0", "THORAX 1.0 I70f", "B 30 smooth", "3 mins1"]
+)
 def test_kernels_and_thicknesses_are_no_times(text):
     assert read(text).delay_s is None
 

@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 from node import heartbeat
 from node.config import load
 from node.errors import ConfigError
+from node.registry.arrivals import Arrival
 from node.registry.database import engine as open_engine
 from node.registry.database import migrate
-from node.registry.arrivals import Arrival
 from node.registry.repository import Repository
 from node.web.app import create_app
 
@@ -41,7 +41,9 @@ def client(config, registry):
 
 def everything_beats(config) -> None:
     for part in ("listener-0", "worker", "web"):
-        heartbeat.write(config.node.data_dir / "run", part, ok=True, counters={"by_status": {"0x0000": 3}, "bytes": 9})
+        heartbeat.write(
+            config.node.data_dir / "run", part, ok=True, counters={"by_status": {"0x0000": 3}, "bytes": 9}
+        )
 
 
 def arrive(registry, description: str = "CT") -> None:
