@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydicom import config
@@ -133,11 +133,11 @@ def _instance(path: Path, size: int, header: part10.Header) -> Instance:
     uids = {keyword: _whole(header.elements, keyword) for keyword in IDENTITY.values()}
     missing = [keyword for keyword, uid in uids.items() if not uid]
     if missing:
-        raise UnreadableInstanceError(f"the header has no {' and no '.join(missing)}")
+        raise _without_identity(f"the header has no {' and no '.join(missing)}", uids)
     unusable = [keyword for keyword, uid in uids.items() if not _is_usable(uid)]
     if unusable:
-        raise UnreadableInstanceError(
-            f"{' and '.join(unusable)}: a UID has digits and dots, at most 64 characters"
+        raise _without_identity(
+            f"{' and '.join(unusable)}: a UID has digits and dots, at most 64 characters", uids
         )
     return Instance(
         sop_instance_uid=uids["SOPInstanceUID"],
@@ -184,10 +184,15 @@ def _stray(error: part10.HeaderError) -> UnreadableInstanceError:
         if error.walk is None
         else {key: part10.text(error.walk, tag) or "" for tag, key in IDENTITY.items()}
     )
-    study, series = known.get("StudyInstanceUID", ""), known.get("SeriesInstanceUID", "")
+    return _without_identity(str(error), known)
+
+
+def _without_identity(message: str, uids: Mapping[str, str]) -> UnreadableInstanceError:
+    """Make the error of an instance that cannot be used, with its series where that is known."""
+    study, series = uids.get("StudyInstanceUID", ""), uids.get("SeriesInstanceUID", "")
     if _is_usable(study) and _is_usable(series):
-        return StrayInstanceError(str(error), study_instance_uid=study, series_instance_uid=series)
-    return UnreadableInstanceError(str(error))
+        return StrayInstanceError(message, study_instance_uid=study, series_instance_uid=series)
+    return UnreadableInstanceError(message)
 
 
 def _series(uid: str, found: Sequence[Instance], strays: Sequence[tuple[Path, StrayInstanceError]]) -> Series:

@@ -37,7 +37,9 @@ PHI_KEYS = frozenset(
         "requestingphysician",
     }
 )
-PEER_KEYS = frozenset({"calling_aet", "called_aet", "CallingAET", "CalledAET", "peer", "answer"})
+PEER_KEYS = frozenset(
+    {"calling_aet", "called_aet", "CallingAET", "CalledAET", "SOPInstanceUID", "peer", "answer"}
+)
 PEER_TEXT_LENGTH = 64  # an AE title has 16 characters, a UID and an Error Comment 64 (PS3.5 6.2)
 TEXT_LENGTH = 2000  # of anything else but a traceback
 LINES_PER_S = 20  # of one event from one peer

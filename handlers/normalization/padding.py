@@ -60,6 +60,10 @@ def mark_declared_padding(volume: Volume) -> Volume:
         evidence = {"stored_ranges": ranges, "voxels": voxels, "interior_voxels": inside}
         findings.append(_finding(volume, "PAD-001", message, evidence))
         mask[...] = False
+    elif voxels:
+        message = f"{voxels} voxels of declared padding ({voxels / mask.size:.1%}) are replaced by background"
+        evidence = {"stored_ranges": ranges, "voxels": voxels}
+        findings.append(_finding(volume, "PAD-004", message, evidence, Severity.INFO))
     if values.dtype.kind == "f":
         mask |= ~np.isfinite(values)
     voxels = int(np.count_nonzero(mask))
@@ -208,5 +212,7 @@ def _not_joined_to_border(plane: NDArray[np.bool_]) -> int:
     return int(np.count_nonzero(plane & ~np.isin(labels, np.unique(borders[borders > 0]))))
 
 
-def _finding(volume: Volume, code: str, message: str, evidence: dict[str, Any]) -> Finding:
-    return Finding(code, Severity.WARN, message, Scope.VOLUME, volume.name, evidence)
+def _finding(
+    volume: Volume, code: str, message: str, evidence: dict[str, Any], severity: Severity = Severity.WARN
+) -> Finding:
+    return Finding(code, severity, message, Scope.VOLUME, volume.name, evidence)

@@ -29,7 +29,7 @@ def possibly_incomplete(series: Series) -> list[Finding]:
             "missing_instance_numbers": holes[:MAX_LISTED],
         }
         reasons = [f"ImagesInAcquisition announces {expected}"] if expected else []
-        reasons += [f"{len(holes)} instance numbers are missing"] if holes else []
+        reasons += [f"instance numbers that are missing: {len(holes)}"] if holes else []
         message = f"the volume may be incomplete: {' and '.join(reasons)}"
         found.append(volume_finding(volume, "GEO-015", Severity.WARN, message, **evidence))
     return found

@@ -34,7 +34,7 @@ def file_meta_against_data_set(series: Series) -> list[Finding]:
     wrong = [instance for instance in series.instances if _meta_differs(instance)]
     if not wrong:
         return []
-    message = f"{len(wrong)} files name another SOP Instance UID in their file meta information"
+    message = f"file meta information names another SOP Instance UID, in files: {len(wrong)}"
     evidence = {"SOPInstanceUID": some(wrong), "instances": len(wrong)}
     return [Finding("ING-005", Severity.WARN, message, evidence=evidence)]
 

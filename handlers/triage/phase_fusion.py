@@ -14,6 +14,7 @@ from typing import Any
 from handlers.triage.tables import table
 
 UNKNOWN = "UNKNOWN"
+LONGEST_RAW = 64  # characters quoted of a text, as in a description (LO); comments may hold a whole report
 ENHANCED = "CE"
 
 
@@ -35,7 +36,7 @@ class Evidence:
         """The evidence as a line of the report."""
         return {
             "source": self.source,
-            "raw": self.raw,
+            "raw": self.raw[:LONGEST_RAW],
             "supports": "|".join(self.supports),
             "weight": self.weight,
         }

@@ -61,7 +61,7 @@ def missing_slices(series: Series) -> list[Finding]:
             "is_fillable": count <= FILLABLE_SLICES and fraction <= FILLABLE_SHARE,
         }
         where = ", ".join(f"{n} after slice {index + 1}" for index, n in missing[:5])
-        message = f"{count} slices are missing inside the volume: {where}"
+        message = f"slices are missing inside the volume: {where}"
         found.append(volume_finding(volume, "GEO-005", Severity.REVIEW, message, **evidence))
     return found
 

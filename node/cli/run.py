@@ -28,7 +28,7 @@ from node.recipes import DEFAULT_PROFILE, recipe_of
 COLUMNS = ("series", "modality", "instances", "volumes", "verdict", "codes", "report")
 # Digests in place of UIDs, as some anonymizers write, name a folder as well as a UID does.
 SAFE_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}", re.ASCII)
-NO_DICOM = 1
+NOTHING_TO_JUDGE = 1
 FAILED = 1
 
 
@@ -50,7 +50,7 @@ def run(folder: Path, out: Path, profile: str, *, as_json: bool, config_file: Pa
     volume v<k>.nii.gz, v<k>.json and v<k>.png. Older results of the same series are replaced.
 
     Exits with 0 when every series was judged, whatever the verdict; with 1 when one could not be,
-    or when there is no DICOM in FOLDER; with 2 on wrong usage or configuration.
+    or when there is no file in FOLDER; with 2 on wrong usage or configuration.
     """
     config = load_config(config_file)
     _check_profile(profile, config)
@@ -60,7 +60,7 @@ def run(folder: Path, out: Path, profile: str, *, as_json: bool, config_file: Pa
     _print_summary(rows, unreadable, as_json=as_json)
     if not rows:
         click.echo(f"no DICOM series in {folder}", err=True)
-        sys.exit(NO_DICOM)
+        sys.exit(0 if unreadable else NOTHING_TO_JUDGE)
     if any(row["error"] for row in rows):
         sys.exit(FAILED)
 

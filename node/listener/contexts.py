@@ -8,6 +8,7 @@ Every transfer syntax that has a name is accepted, retired ones too; nothing is 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES, sop_class
@@ -17,6 +18,8 @@ VERIFICATION = "1.2.840.10008.1.1"
 STANDARD_ROOT = "1.2.840.10008."
 STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
 NAMED = frozenset(ALL_TRANSFER_SYNTAXES)  # those of today; retired ones are known by their type
+
+CACHED = 1024  # proposals that are remembered: a sender repeats its own, and checking 128 costs 3 ms
 
 # Stored, but of no patient and no series: there is nothing that this node could prepare.
 NOT_IMAGING = frozenset(sop_class._NON_PATIENT_OBJECT_CLASSES.values())  # noqa: SLF001 - tested by contract
@@ -52,12 +55,17 @@ def supported(proposed: Iterable[PresentationContext]) -> list[PresentationConte
         if abstract_syntax == VERIFICATION or is_storage(abstract_syntax):
             wanted = by_class.setdefault(abstract_syntax, {})
             wanted.update(dict.fromkeys(map(str, context.transfer_syntax)))
-    result = []
-    for abstract_syntax, proposed_syntaxes in by_class.items():
-        accepted = [uid for uid in proposed_syntaxes if is_transfer_syntax(uid)]
-        if accepted:
-            context = PresentationContext()
-            context.abstract_syntax = UID(abstract_syntax)
-            context.transfer_syntax = [UID(uid) for uid in accepted]
-            result.append(context)
-    return result
+    contexts = (_context(abstract_syntax, tuple(uids)) for abstract_syntax, uids in by_class.items())
+    return [context for context in contexts if context is not None]
+
+
+@lru_cache(maxsize=CACHED)
+def _context(abstract_syntax: str, proposed: tuple[str, ...]) -> PresentationContext | None:
+    """Return the context that accepts of one class what can be accepted; it is shared, and only read."""
+    accepted = [uid for uid in proposed if is_transfer_syntax(uid)]
+    if not accepted:
+        return None
+    context = PresentationContext()
+    context.abstract_syntax = UID(abstract_syntax)
+    context.transfer_syntax = [UID(uid) for uid in accepted]
+    return context

@@ -1,4 +1,12 @@
-"""The C-STORE SCP of one process: what it consists of, how it starts, how it stops without loss."""
+"""The C-STORE SCP of one process: what it consists of, how it starts, how it stops without loss.
+
+Events in the log: `listener.started`, `listener.stopped`, `listener.exhausted` (no descriptors
+left) · `connection.failed` · `association.accepted`, `association.refused` (with the reason in
+words), then one of `association.released`, `association.aborted`, `association.lost`; before
+it, if so, `association.silent`, `association.malformed`, `association.protocol_error`,
+`pdu.too_long`, `pdu.too_slow` · `instance.refused` (with status and reason),
+`instance.not_durable`, `instance.failed`, `disk.unknown`.
+"""
 
 from __future__ import annotations
 

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from handlers.errors import HandlerError
-from handlers.model import Frame, Series, Verdict
-from handlers.reading import read_instance, series_from_files
 from handlers.api import Recipe
+from handlers.errors import HandlerError
+from handlers.model import Series, Verdict
+from handlers.reading import read_instance, series_from_files
 from handlers.triage import lossy
 from handlers.triage.rules import HEADER_RULES, judge
 from handlers.triage.verdict import volume_verdict
 from handlers.volumes import split
 
 STACKS = ("CT", "MR", "PT")
-UNREADABLE = ("bad_files", "bad_truncated", "bits_packed")  # groups of files that are no proper images
 
 
 @pytest.fixture(scope="module")
@@ -188,4 +187,3 @@ def test_no_finding_quotes_a_patient(judged):
             name = str(instance.header.get("PatientName", ""))
             if len(name) > 5:
                 assert all(name not in f"{f.message}{f.evidence}" for f in findings)
-    assert Frame is not None

@@ -287,3 +287,12 @@ def test_a_delay_supports_the_phase_of_its_interval(delay, phase):
 
 def test_the_first_seconds_support_nothing():
     assert phase_evidence.delay_evidence(phase_evidence.Injection(3.0)) == []
+
+
+def test_a_long_comment_is_quoted_only_in_part():
+    (line,) = [
+        e
+        for e in fact(judged(ImageComments="arteriell " + "x" * 500))["evidence"]
+        if e["source"] == "ImageComments"
+    ]
+    assert len(line["raw"]) == 64
