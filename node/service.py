@@ -19,12 +19,13 @@ from typing import Any, Protocol
 
 from node import logs
 from node.config import Config
-from node.errors import NodeError, SpoolError
+from node.errors import ConfigError, NodeError, SpoolError
 from node.heartbeat import Pulse
 from node.supervisor import Supervisor, child_command, child_input
 
 PREPARE_TIMEOUT_S = 300.0  # a migration of a large registry may take minutes
 DRAIN_S = 15.0  # what runs at SIGTERM may end within this; the rest runs again at the next start
+EXIT_CONFIG = 2
 EXIT_LOCKED = 75  # EX_TEMPFAIL, sysexits.h
 
 
@@ -38,13 +39,10 @@ class Ready(Protocol):
 def serve(config: Config, *, only: str | None = None, log_level: str = "INFO") -> int:
     """Check, prepare and run the node until it is told to stop; return its exit code.
 
-    Raises:
-        ConfigError: the configuration asks for what is not there.
+    What needs large libraries is done in a process that ends, so the supervisor stays small.
     """
-    from node.precheck import check
     from node.spool import Spool
 
-    check(config)
     logs.configure(log_level, json=not sys.stderr.isatty())
     spool = Spool(config.spool_dir, durability=config.listener.durability)
     try:
@@ -83,6 +81,10 @@ def run_role(config: Config, role: str, index: int, *, ready: Ready, stop: threa
     }
     try:
         roles[role]()
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            print(mistake, file=sys.stderr)  # noqa: T201 - for the person who starts the node
+        return EXIT_CONFIG
     except NodeError as error:
         logs.get("node.service").error("process.failed", part=role, error=str(error))
         return 1
@@ -90,9 +92,11 @@ def run_role(config: Config, role: str, index: int, *, ready: Ready, stop: threa
 
 
 def _prepare(config: Config) -> None:
-    """Make the folders and bring the registry up to date, before anything uses them."""
+    """Check the configuration, make the folders and bring the registry up to date, before anything starts."""
+    from node.precheck import check
     from node.registry.database import engine, migrate
 
+    check(config)
     for folder in (config.node.data_dir, config.outputs_dir, config.node.data_dir / "run"):
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     migrate(engine(config.registry_url))

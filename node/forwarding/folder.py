@@ -28,6 +28,7 @@ ADVICE = {
     errno.EPERM: "the node may not write there; grant its user write permission",
     errno.ENOENT: "it is not there; create it, or mount the file system it is on",
     errno.ENOTDIR: "part of its path is not a folder",
+    errno.EEXIST: "it is not a folder",
     errno.EIO: "its disk reports an error",
     errno.ESTALE: "its network file system is gone; mount it again",
 }

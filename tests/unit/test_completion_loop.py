@@ -180,8 +180,15 @@ def test_one_image_is_a_series_by_itself_where_that_is_usual(repository, clock, 
     assert completed_at(loop, clock) == expected
 
 
-def test_fewer_instances_than_announced_are_waited_for(repository, clock, loop):
-    send(repository, clock, range(20), ImagesInAcquisition=24)
+def test_fewer_instances_than_an_acquisition_brought_are_not_taken_as_complete_at_once(
+    repository, clock, loop
+):
+    send(repository, clock, range(20), ImagesInAcquisition=24)  # four of them may be in another series
+    assert completed_at(loop, clock) == 10.0
+
+
+def test_fewer_instances_than_a_concatenation_has_are_waited_for(repository, clock, loop):
+    send(repository, clock, range(20), InConcatenationTotalNumber=24)
     assert completed_at(loop, clock, until=100) is None
     send(repository, clock, range(20, 24), "b")
     start = clock.at

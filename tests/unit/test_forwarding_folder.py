@@ -75,9 +75,14 @@ def test_leftovers_of_a_killed_attempt_are_removed_when_they_are_old(root, sourc
     assert sorted(path.name for path in (root / "1.2" / "1.2.3").iterdir()) == [".r1.tmp-alive", "r1"]
 
 
-def test_a_missing_folder_is_not_made_because_it_may_be_an_unmounted_disk(tmp_path, source):
+def test_a_missing_folder_is_made(tmp_path, source):
+    deliver(tmp_path / "new", package(source, a=b"x"))
+    assert [path.read_bytes() for path in (tmp_path / "new").rglob("a")] == [b"x"]
+
+
+def test_a_folder_whose_parent_is_missing_is_not_made_because_it_may_be_an_unmounted_disk(tmp_path, source):
     with pytest.raises(DeliveryError, match="mount the file system") as raised:
-        deliver(tmp_path / "nothing", package(source, a=b"x"))
+        deliver(tmp_path / "nothing" / "below", package(source, a=b"x"))
     assert raised.value.retryable
     assert not (tmp_path / "nothing").exists()
 

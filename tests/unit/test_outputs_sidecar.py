@@ -47,7 +47,7 @@ def test_no_free_text_reaches_the_sidecar():
     }
     findings = (
         Finding("CON-001", Severity.INFO, f"phase from {SECRET}", Scope.VOLUME, "v0", {"contrast": contrast}),
-        Finding("TRI-LOC-001", Severity.WARN, SECRET, evidence={"SeriesDescription": SECRET}),
+        Finding("TRI-LOC-001", Severity.WARN, SECRET, Scope.VOLUME, "v0", {"SeriesDescription": SECRET}),
     )
     text = json.dumps(sidecar_of(datasets, findings=findings, split_key={"SeriesDescription": SECRET}))
     assert "Zebra" not in text
