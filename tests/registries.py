@@ -93,7 +93,7 @@ def report(
         "kernel": {"raw": "B30f", "class": "medium"},
         "contrast": {"label": "ARTERIAL", "confidence": 0.8, "evidence": []},
         "cardiac": {"phase_percent": 75.0},
-        "lossy": {"is_lossy": False},
+        "lossy": False,
         "shear_deg": 0.0,
         "missing_slices": [],
         "sop_instance_uids": [],

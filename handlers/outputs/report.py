@@ -75,6 +75,7 @@ def finding_as_data(finding: Finding) -> dict[str, Any]:
 def volume_as_data(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[str, Any]:
     """Describe one volume: as written when it was, as acquired when it was refused."""
     facts = volume_facts(outcome.findings, volume)
+    lossy = facts.get("lossy", NOT_LOSSY)
     file = _file_of(outcome.products, volume)
     described = {
         "index": volume.index,
@@ -89,7 +90,8 @@ def volume_as_data(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[s
         "contrast": facts.get("contrast"),
         "cardiac": facts.get("cardiac"),
         "respiratory": facts.get("respiratory"),
-        "lossy": facts.get("lossy", NOT_LOSSY),
+        "lossy": bool(lossy["is_lossy"]),
+        "lossy_ratio": lossy.get("ratio"),
         "polarity_inverted": volume.polarity_inverted,
         "padding_voxels": volume.written.get("padding_voxels", 0),
         "shear_deg": None if volume.geometry is None else volume.geometry.shear_deg,

@@ -81,7 +81,7 @@ def facts(volume: Mapping[str, Any]) -> list[Fact]:
         _contrast(volume["contrast"]),
         _cycle("Cardiac phase", volume["cardiac"]),
         _cycle("Respiratory phase", volume["respiratory"]),
-        _lossy(volume["lossy"]),
+        _lossy(volume),
         _tilt(volume["shear_deg"]),
         _count("Missing slices", volume["missing_slices"]),
         _count("Unmeasured", volume["padding_voxels"], " voxels"),
@@ -200,10 +200,10 @@ def _cycle(name: str, cycle: Any) -> Fact | None:
     return (name, ", ".join(known)) if known else None
 
 
-def _lossy(lossy: Any) -> Fact | None:
-    if not lossy or not lossy.get("is_lossy"):
+def _lossy(volume: Mapping[str, Any]) -> Fact | None:
+    if not volume["lossy"]:
         return None
-    ratio = lossy.get("ratio")
+    ratio = volume["lossy_ratio"]
     return "Compression", "lossy" if ratio is None else f"lossy, ratio {ratio:.3g}"
 
 

@@ -124,7 +124,7 @@ def _volume(volume: Mapping[str, Any], folder: str) -> dict[str, Any]:
         "contrast_phase": contrast.get("label"),
         "contrast_confidence": contrast.get("confidence"),
         "cardiac_phase_percent": (volume.get("cardiac") or {}).get("phase_percent"),
-        "lossy": (volume.get("lossy") or {}).get("is_lossy"),
+        "lossy": volume.get("lossy"),
         "n_missing": missing if isinstance(missing, int) else len(missing),
         "file": f"{folder}/{volume['file']}" if volume.get("file") else None,
         "description": {key: value for key, value in volume.items() if key not in NOT_DESCRIBED},

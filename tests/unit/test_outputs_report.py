@@ -81,7 +81,7 @@ def test_volume_facts_come_from_the_findings():
     (entry,) = report(outcome_of(ct_volume(), findings=findings))["volumes"]
     assert entry["kernel"] == {"raw": "B70s", "class": "smooth"}
     assert entry["contrast"]["label"] == "ARTERIAL"
-    assert entry["lossy"]["is_lossy"] is False
+    assert entry["lossy"] is False
 
 
 def test_missing_slices_are_counted():
