@@ -52,6 +52,7 @@ class Recipe:
     `policy`: finding code -> verdict, instead of the verdict of its severity.
     `rules`, `steps`, `writers`: names of further plug-ins, run after the built-in ones in this order.
     `release`: a person has looked and released what was held; QUARANTINE becomes ACCEPT_WARN.
+    What cannot become a volume stays held, whatever `policy` and `release` say.
     """
 
     name: str = "default"

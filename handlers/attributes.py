@@ -9,27 +9,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
 
 from handlers.errors import MalformedAttributeError
 from handlers.model import Frame, Instance
+from handlers.tags import tag_of
 
 Source = Instance | Frame | Dataset
+ABSENT: Final = object()  # what `_raw` returns where there is no such attribute; None is a value
 
 
 def has(source: Source, keyword: str) -> bool:
     """Say whether the attribute is present, empty or not."""
-    if isinstance(source, Frame):
-        return keyword in source.functional or keyword in source.instance.header
-    return keyword in _header(source)
+    if isinstance(source, Frame) and keyword in source.functional:
+        return True
+    return tag_of(keyword) in _header(source).keys()  # noqa: SIM118 - `in` a Dataset makes a tag anew
 
 
 def is_empty(source: Source, keyword: str) -> bool:
     """Say whether the attribute is present without a value."""
-    return has(source, keyword) and _is_nothing(_raw(source, keyword))
+    return _is_nothing(_raw(source, keyword))
 
 
 def text(source: Source, keyword: str) -> str | None:
@@ -40,9 +43,9 @@ def text(source: Source, keyword: str) -> str | None:
 
 def texts(source: Source, keyword: str) -> tuple[str, ...] | None:
     """Return all values as stripped text; None when absent, () when empty."""
-    if not has(source, keyword):
-        return None
     value = _raw(source, keyword)
+    if value is ABSENT:
+        return None
     if _is_nothing(value):
         return ()
     return tuple("" if item is None else str(item).strip(" \0") for item in _as_list(value))
@@ -64,9 +67,9 @@ def numbers(source: Source, keyword: str) -> tuple[float, ...] | None:
     Raises:
         MalformedAttributeError: a value is no finite number.
     """
-    if not has(source, keyword):
-        return None
     value = _raw(source, keyword)
+    if value is ABSENT:
+        return None
     if _is_nothing(value):
         return ()
     return tuple(_finite(keyword, item) for item in _as_list(value))
@@ -92,10 +95,8 @@ def items(source: Source, keyword: str) -> tuple[Dataset, ...]:
     Raises:
         MalformedAttributeError: the attribute is no sequence.
     """
-    if not has(source, keyword):
-        return ()
     value = _raw(source, keyword)
-    if value is None:
+    if value is ABSENT or value is None:
         return ()
     sequence = list(value) if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else None
     if sequence is None or not all(isinstance(item, Dataset) for item in sequence):
@@ -112,15 +113,16 @@ def private(source: Source, group: int, creator: str, offset: int) -> Any | None
     Raises:
         MalformedAttributeError: the element, or a creator of the group, cannot be converted.
     """
-    header = source.instance.header if isinstance(source, Frame) else _header(source)
+    header = _header(source)
     try:
-        block = header.private_block(group, creator)
-        return block[offset].value if offset in block else None
-    except KeyError:
-        return None
+        for tag in header.keys():  # noqa: SIM118 - iteration over a Dataset converts every element
+            if tag >> 16 == group and 0x10 <= tag & 0xFFFF <= 0xFF and header[tag].value == creator:
+                element = BaseTag(group << 16 | (tag & 0xFF) << 8 | offset)
+                return header[element].value if element in header.keys() else None  # noqa: SIM118 - as above
     except Exception as error:  # pydicom converts lazily and raises whatever the converter raised
         name = f"private element ({group:04X},xx{offset:02X}) of {creator}"
         raise MalformedAttributeError(f"{name} cannot be read: {error}") from error
+    return None
 
 
 def image_type(source: Source) -> tuple[str, ...]:
@@ -129,19 +131,21 @@ def image_type(source: Source) -> tuple[str, ...]:
     return tuple(value.upper() for value in values)
 
 
-def _header(source: Instance | Dataset) -> Dataset:
+def _header(source: Source) -> Dataset:
+    if isinstance(source, Frame):
+        return source.instance.header
     return source.header if isinstance(source, Instance) else source
 
 
 def _raw(source: Source, keyword: str) -> Any:
+    """Return the value as pydicom converts it; ABSENT when there is no such attribute."""
+    if isinstance(source, Frame) and keyword in source.functional:
+        return source.functional[keyword]
+    header, tag = _header(source), tag_of(keyword)
+    if tag is None or tag not in header.keys():  # noqa: SIM118 - `in` a Dataset makes a tag anew
+        return ABSENT
     try:
-        if isinstance(source, Frame):
-            if keyword in source.functional:
-                return source.functional[keyword]
-            return source.instance.header[keyword].value
-        return _header(source)[keyword].value
-    except MalformedAttributeError:
-        raise
+        return header[tag].value
     except Exception as error:  # pydicom converts lazily and raises whatever the converter raised
         raise MalformedAttributeError(f"{keyword} cannot be read: {error}") from error
 

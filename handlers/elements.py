@@ -16,6 +16,8 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
+from handlers.tags import tag as tag_object
+
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -123,7 +125,7 @@ class Walk:
         elif stop > len(self.data):
             raise ShortError(f"{_name(tag)} claims {length} bytes, {len(self.data) - at} are left")
         self._tick()
-        key = BaseTag(tag)
+        key = tag_object(tag)
         value = (
             self.data[at:end] if length else None
         )  # to pydicom, None of another length is a value not read yet

@@ -61,6 +61,7 @@ class _Work:
     writers: tuple[tuple[str, Writer], ...]
     findings: list[Finding] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
+    unfinished: set[str] = field(default_factory=set)
 
     def note(self, findings: Iterable[Finding]) -> None:
         """Add findings, each once."""
@@ -69,8 +70,13 @@ class _Work:
                 self.findings.append(finding)
 
     def verdict(self, volume: Volume) -> Verdict:
-        """Judge a volume by all that is known so far."""
-        return volume_verdict(self.findings, volume, self.recipe)
+        """Judge a volume by all that is known so far.
+
+        One that could not be decoded or brought to canonical form is held at least: a policy, or a
+        person, may let pass what a rule holds, but not what does not exist.
+        """
+        verdict = volume_verdict(self.findings, volume, self.recipe)
+        return Verdict.QUARANTINE if volume.name in self.unfinished and verdict in ACCEPTED else verdict
 
 
 def preprocess(series: Series, out: Path, recipe: Recipe = Recipe()) -> Outcome:  # noqa: B008 - frozen
@@ -122,6 +128,7 @@ def _volume(work: _Work, volume: Volume, made: dict[str, object]) -> Volume:
         return volume
     decoded = _guarded(work, lambda: to_modality_units(volume), volume)
     if decoded is None or decoded.values is None:
+        work.unfinished.add(volume.name)
         return volume
     work.note(decoded.findings)
     _reopen_duplicates(work, decoded)
@@ -130,7 +137,9 @@ def _volume(work: _Work, volume: Volume, made: dict[str, object]) -> Volume:
     current = decoded
     if work.verdict(decoded) in ACCEPTED:
         canonical = _guarded(work, lambda: _canonical(work, decoded), volume)
-        if canonical is not None:
+        if canonical is None:
+            work.unfinished.add(volume.name)
+        else:
             work.note(canonical.findings)
             current = canonical
     current = replace(current, written=_written(decoded, current))

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import stat
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from handlers.siblings import with_siblings
 # process: warnings.catch_warnings around each read would not be safe in threads, and would end
 # before pydicom's lazy conversion begins.
 config.settings.reading_validation_mode = config.IGNORE
+warnings.filterwarnings("ignore", message="Failed to decode byte string", category=UserWarning)  # ING-006
 
 DIRECTORY_CODE = "TRI-OBJ-003"
 UID_PATTERN = re.compile(r"\d+(\.\d+)*", re.ASCII)  # PS3.5 section 9.1; leading zeros occur and do no harm

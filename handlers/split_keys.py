@@ -21,7 +21,7 @@ from handlers.model import Frame
 
 Key = Hashable
 SPACING_TOLERANCE = 1e-4  # relative
-ORIENTATION_TOLERANCE_DEG = 0.1
+ORIENTATION_TOLERANCE_DEG = 1.0  # below, slices jitter (GEO-003); above, they are other planes
 VALUE_TOLERANCE = 1e-3  # relative; times, angles and b-values are typed in or rounded to this
 ROOT = "1.2.840.10008.5.1.4.1.1."
 FAMILIES = {
@@ -32,9 +32,14 @@ FAMILIES = {
     "SC": ("7", "7.1", "7.2", "7.3", "7.4"),
 }
 FAMILY_OF = {ROOT + tail: family for family, tails in FAMILIES.items() for tail in tails}
+MODALITY_OF = {uid: own for uid, own in FAMILY_OF.items() if own != "SC"} | {
+    ROOT + tail: own
+    for own, tails in {"CR": ("1",), "DX": ("1.1", "1.1.1"), "MG": ("1.2", "1.2.1")}.items()
+    for tail in tails
+}
 # Values of ImageType that name a filter, not another kind of image.
 FILTERS = {"NORM", "DIS2D", "DIS3D", "ND", "FM", "FIL", "MFSPLIT", "FS", "SH", "PFP"}
-SIEMENS_PHASE = re.compile(r"TP(\d+)PC(\d+)")  # in ScanOptions of Siemens cardiac CT
+SIEMENS_PHASE = re.compile(r"TP(\d+)PC(\d*)", re.IGNORECASE)  # in ScanOptions of Siemens cardiac CT
 
 CORE = (
     "sop_class_family", "has_geometry", "Rows", "Columns", "PixelSpacing", "ImageOrientationPatient",
@@ -70,6 +75,12 @@ def family(frame: Frame) -> str:
     return FAMILY_OF.get(frame.instance.sop_class_uid, frame.instance.sop_class_uid)
 
 
+def modality(frame: Frame) -> str:
+    """Return Modality in capitals; where it is missing, what the SOP class says, or ""."""
+    stated = _known(attributes.text, frame, "Modality")
+    return str(stated).upper() if stated else MODALITY_OF.get(frame.instance.sop_class_uid, "")
+
+
 def _keys(frame: Frame) -> dict[str, Key]:
     placed = geometry.orientation_and_position(frame)
     spacing = geometry.pixel_spacing(frame)
@@ -86,13 +97,13 @@ def _keys(frame: Frame) -> dict[str, Key]:
     result |= {keyword: _known(attributes.text, frame, keyword) for keyword in TEXTS}
     result |= {keyword: _known(attributes.integer, frame, keyword) for keyword in INTEGERS}
     result |= {keyword: _known(attributes.number, frame, keyword) for keyword in NUMBERS}
-    modality = _known(attributes.text, frame, "Modality")
-    if modality == "MR":
+    own = modality(frame)
+    if own == "MR":
         result |= {"DiffusionBValue": _b_value(frame), "diffusion_direction": _direction(frame)}
         result["ge_image_part"] = _private_number(frame, 0x0043, "GEMS_PARM_01", 0x2F)  # M, P, R, I
-    elif modality == "CT":
+    elif own == "CT":
         result["ge_percent_of_rr"] = _private_number(frame, 0x0045, "GEMS_HELIOS_01", 0x33)
-    elif modality == "PT":
+    elif own == "PT":
         result["pet_slot"] = _pet_slot(frame)
     return result
 

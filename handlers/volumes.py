@@ -100,7 +100,7 @@ def _groups(frames: Sequence[Frame]) -> Iterable[Group]:
 
 def _is_planar(frame: Frame, key: Mapping[str, Key]) -> bool:
     """Say whether a frame makes no stack with those of other instances."""
-    if frame.instance.sop_class_uid in PLANAR_CLASSES or _text(frame, "Modality") not in VOLUMETRIC:
+    if frame.instance.sop_class_uid in PLANAR_CLASSES or split_keys.modality(frame) not in VOLUMETRIC:
         return True
     is_multi_frame = bool(frame.functional) or _text(frame, "NumberOfFrames") not in ("", "1")
     return not key["has_geometry"] and (is_multi_frame or key["sop_class_family"] == "SC")
@@ -207,7 +207,7 @@ def _volume(index: int, group: Group) -> Volume:
     return Volume(
         index=index,
         frames=group.frames,
-        modality=_text(group.frames[0], "Modality"),
+        modality=split_keys.modality(group.frames[0]),
         geometry=measured,
         spacing_mm=spacing,
     )

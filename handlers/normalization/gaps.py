@@ -1,4 +1,4 @@
-"""An even stack of slices: small gaps filled, and uneven spacing resampled, where the profile allows it."""
+"""An even stack of slices: holes filled and uneven spacing resampled, so that an array can hold it."""
 
 from __future__ import annotations
 
@@ -7,51 +7,56 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.errors import VolumeError
 from handlers.model import AppliedStep, Finding, Geometry, Scope, Severity, Volume
 from handlers.normalization.decoded import values_of
 from handlers.normalization.memory import check_result
 from handlers.normalization.slice_interpolation import interpolate_slices
 
-MAX_FILLED = 1  # slices; a larger hole may hide what the image was made for
 END_TOLERANCE = 1e-3  # steps; the last slice may lie this far before the end of the grid
-MAX_FILLED_SHARE = 0.02  # of all slices of the repaired stack
+FITTED_RELATIVE = 0.05  # of the median gap; up to here one fitted spacing describes the stack (GEO-004)
+FINEST = 4  # the grid is at most this many times finer than the median gap
 
 
 @dataclass(frozen=True, slots=True)
 class RepairGaps:
     """Make slice positions even by linear interpolation (NRM-GAP-001).
 
-    `fill_missing` fills at most `MAX_FILLED` missing slices (GEO-005). `resample_variable`
-    resamples unevenly spaced slices to the smallest gap (GEO-006). A stack that is even, or
-    that neither may repair, is left as it is: its verdict came from the triage.
+    A stack with a hole (GEO-005) or with uneven spacing (GEO-006) is held, unless the profile repairs
+    it, its policy accepts it, or a person released it. Once it comes here it is repaired: an array
+    has one spacing, and without repair every slice behind the hole would lie in a wrong place. A stack
+    that is nearly even (GEO-004) is resampled only with `resample_variable`.
     """
 
-    fill_missing: bool = False
     resample_variable: bool = False
 
     def __call__(self, volume: Volume) -> Volume:
         """Return the volume with even slices, and `interpolated` true where a slice was made.
 
         Raises:
-            VolumeError: the even grid would be too large (NRM-RES-003).
+            VolumeError: different images share a position (SPL-003), or the even grid would be too
+                large (NRM-RES-003).
         """
         geometry = volume.geometry
-        if volume.values is None or geometry is None or not geometry.gaps_mm or min(geometry.gaps_mm) <= 0:
+        if volume.values is None or geometry is None or not geometry.gaps_mm:
             return volume
+        if geometry.duplicates:
+            where = f"volume {volume.name}: {len(geometry.duplicates)} pairs of different images"
+            raise VolumeError(f"{where} share a position; reject the wrong ones in the PACS", code="SPL-003")
         positions = np.concatenate([[0.0], np.cumsum(geometry.gaps_mm)])
         targets = self._targets(geometry, positions)
         return volume if targets is None else _resliced(volume, geometry, positions, targets)
 
     def _targets(self, geometry: Geometry, positions: NDArray[np.float64]) -> NDArray[np.float64] | None:
         missing = sum(count for _, count in geometry.missing)
-        whole = len(positions) + missing
         if missing:
-            if not self.fill_missing or missing > MAX_FILLED or missing / whole > MAX_FILLED_SHARE:
-                return None
-            return np.linspace(0.0, float(positions[-1]), whole, dtype=np.float64)
-        if geometry.is_uniform or not self.resample_variable:
+            return np.linspace(0.0, float(positions[-1]), len(positions) + missing, dtype=np.float64)
+        gaps = np.array(geometry.gaps_mm)
+        median = float(np.median(gaps))
+        is_nearly_even = float(np.abs(gaps - median).max()) <= FITTED_RELATIVE * median
+        if geometry.is_uniform or (is_nearly_even and not self.resample_variable):
             return None
-        step = min(geometry.gaps_mm)
+        step = max(float(gaps.min()), median / FINEST)
         return np.arange(int(positions[-1] / step + END_TOLERANCE) + 1, dtype=np.float64) * step
 
 

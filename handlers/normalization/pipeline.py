@@ -39,7 +39,7 @@ def canonical_steps(recipe: Recipe) -> tuple[Step, ...]:
         PluginError: a step is named that no installed package offers.
     """
     return (
-        RepairGaps(fill_missing=recipe.fill_missing, resample_variable=recipe.resample_variable),
+        RepairGaps(recipe.resample_variable),
         correct_tilt,
         Reorient(recipe.orientation),
         Resample(recipe.spacing_mm, recipe.interpolator),

@@ -19,6 +19,9 @@ from handlers.normalization.decoding import NATIVE, decode_frame
 from handlers.normalization.pixel_layout import PixelLayout
 from handlers.normalization.pixel_source import PixelSource, open_pixels
 
+MOST_PADDING = 8  # bytes behind the last cell that some writers add, whatever the size of a row
+MOST_LOOKED_AT = 1 << 20  # bytes behind the last cell that are looked at
+
 
 @dataclass(frozen=True, slots=True)
 class PixelCells:
@@ -51,6 +54,12 @@ def _native(
     if source.length < layout.native_bytes:
         stated = "no length" if source.length < 0 else f"{source.length} bytes"
         raise _failure(instance, f"pixel data has {stated}, its header claims {layout.native_bytes}")
+    row_bytes = max(layout.columns * layout.bits_allocated // 8, MOST_PADDING)
+    excess = source.length - layout.native_bytes
+    # Some writers add zeros; anything else is part of the image, so the size in the header is wrong.
+    if excess >= row_bytes and any(source.read(layout.native_bytes, min(excess, MOST_LOOKED_AT))):
+        claimed = f"{layout.native_bytes} that its header claims"
+        raise _failure(instance, f"pixel data has {source.length} bytes, a row or more than the {claimed}")
     for number in numbers:
         first = (number - 1) * layout.frame_cells
         if layout.bits_allocated == 1:

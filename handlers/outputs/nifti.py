@@ -23,7 +23,7 @@ _GZIP_WRAPPER = 31  # zlib's wbits for a gzip header: no file name, no time, hen
 _CHUNK_BYTES = 4 << 20
 _SCANNER = 1  # NIFTI_XFORM_SCANNER_ANAT
 _UNKNOWN = 0  # NIFTI_XFORM_UNKNOWN
-_ORTHOGONALITY = 1e-5  # cosine between two axes; above it a quaternion cannot hold the matrix
+_SHEAR = 1.8e-3  # cosine between two axes, 0.1 degrees: rounded positions; beyond, GEO-008 tells of it
 _EXACT_FLOAT32 = 1 << 24  # integers up to here are exact in float32
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
@@ -34,7 +34,8 @@ def write(outcome: Outcome, folder: Path) -> list[Product]:
 
     Values of shape (slices, rows, columns) become NIfTI (i, j, k) = (column, row, slice) without
     a copy. The slope is 1 and the intercept 0: what is stored is the value. sform code 1
-    (scanner), qform the same unless the matrix is sheared. A volume without patient
+    (scanner), qform the nearest rigid matrix, since ITK refuses a file that has none even where the
+    shear is that of rounded positions; qform code 0 when the shear is more. A volume without patient
     geometry has sform and qform code 0 and only its pixel spacing; a spacing that is not known
     is written as 1 with the spatial unit "unknown". Descriptions stay empty: a file name or a
     patient's name has no place in a header.
@@ -103,16 +104,16 @@ def header_of(volume: Volume, values: NDArray[Any]) -> Any:
     header.set_zooms(np.linalg.norm(matrix[:3, :3], axis=0))
     header.set_xyzt_units("mm")
     header.set_sform(matrix, _SCANNER)
-    if _is_orthogonal(matrix):
+    if _is_nearly_rigid(matrix):
         header.set_qform(matrix, _SCANNER)
     else:
         header["qform_code"] = _UNKNOWN
     return header
 
 
-def _is_orthogonal(matrix: NDArray[np.float64]) -> bool:
+def _is_nearly_rigid(matrix: NDArray[np.float64]) -> bool:
     axes = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
-    return bool(np.abs(axes.T @ axes - np.eye(3)).max() < _ORTHOGONALITY)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() < _SHEAR)
 
 
 def _write_one(volume: Volume, values: NDArray[Any], folder: Path, name: Path) -> Product:

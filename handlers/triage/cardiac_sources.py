@@ -11,7 +11,7 @@ from handlers.model import Frame, Volume
 from handlers.triage import cardiac_text, header
 
 RR_MS = (300.0, 2000.0)  # 30 to 200 beats per minute; beyond, the interval is no heart beat
-SIEMENS_OPTION = re.compile(r"TP(\d+)PC(\d+)")
+SIEMENS_OPTION = re.compile(r"TP(\d+)PC")
 GE = "GEMS_HELIOS_01"
 ELSCINT = "ELSCINT1"
 CANON = "TOSHIBA_MEC_CT3"

@@ -18,9 +18,11 @@ def possibly_incomplete(series: Series) -> list[Finding]:
     are no hole: other volumes of the series have the rest.
     """
     found = []
+    numbers = (header.number(each, "InstanceNumber") for each in series.instances)
+    present = {int(number) for number in numbers if number is not None}
     for volume in measured(series, "CT", "MR", "PT"):
         expected = _announced(series, volume)
-        holes = _holes(series, volume)
+        holes = _holes(volume, present)
         if expected is None and not holes:
             continue
         evidence = {
@@ -48,17 +50,20 @@ def _announced(series: Series, volume: Volume) -> int | None:
     return int(announced) if arrived < announced else None
 
 
-def _holes(series: Series, volume: Volume) -> list[int]:
-    """Return the numbers that no instance of the series has, between those of this volume."""
+def _holes(volume: Volume, present: set[int]) -> list[int]:
+    """Return the numbers that are not `present` in the series, between those of this volume and before them.
+
+    Before them counts only when the series begins a little late, at 4 rather than at 101, which is a
+    way of numbering.
+    """
     if len(volume.instances) < 2 or len(volume.instances) != len(volume.frames):
         return []
     numbers = [header.number(instance, "InstanceNumber") for instance in volume.instances]
     own = sorted({int(number) for number in numbers if number is not None})
-    if len(own) < len(numbers) or len({b - a for a, b in pairwise(own)}) == 1:
+    steps = {b - a for a, b in pairwise(own)}
+    if len(own) < len(numbers) or (len(steps) == 1 and steps != {1}):
         return []
-    present = {
-        int(n) for each in series.instances if (n := header.number(each, "InstanceNumber")) is not None
-    }
     if own[-1] - own[0] > 10 * len(present):  # numbers that mean something else, such as 101, 201, 301
         return []
-    return [number for number in range(own[0], own[-1]) if number not in present]
+    first = 1 if own[0] == min(present) <= len(present) else own[0]
+    return [number for number in range(first, own[-1]) if number not in present]

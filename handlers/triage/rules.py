@@ -53,6 +53,7 @@ BEFORE_CONTRAST: tuple[NamedRule, ...] = (
     ("phantom", subject.phantom),
     ("animal", subject.animal),
     ("malformed_attributes", malformed.malformed_attributes),
+    ("undecodable_text", malformed.undecodable_text),
     # what kind of object it is
     ("secondary_capture", object_kind.secondary_capture),
     ("converted_picture", screens.converted_picture),

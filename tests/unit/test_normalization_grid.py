@@ -143,7 +143,7 @@ def test_known_tilts_of_real_scanners_are_straightened(shared_data):
 def test_one_missing_slice_is_filled_where_the_profile_allows_it(tmp_path):
     volume = measured(tmp_path, slices=60, step_mm=0.5, missing=[30])
     whole = measured(tmp_path / "whole", slices=60, step_mm=0.5)
-    result = RepairGaps(fill_missing=True)(volume)
+    result = RepairGaps()(volume)
     assert len(result.values) == 60
     assert np.flatnonzero(result.interpolated.any(axis=(1, 2))).tolist() == [30]
     between = (whole.values[29].astype(float) + whole.values[31]) / 2
@@ -153,15 +153,14 @@ def test_one_missing_slice_is_filled_where_the_profile_allows_it(tmp_path):
     assert "NRM-GAP-001" in codes(result)
 
 
-@pytest.mark.parametrize(("missing", "fill"), [([30], False), ([30, 31], True), ([20, 40], True)])
-def test_gaps_that_may_not_be_filled_are_left(tmp_path, missing, fill):
-    volume = measured(tmp_path, slices=60, step_mm=0.5, missing=missing)
-    assert RepairGaps(fill_missing=fill)(volume) is volume
-
-
-def test_a_missing_slice_of_a_short_stack_is_more_than_two_percent(tmp_path):
-    volume = measured(tmp_path, missing=[10])
-    assert RepairGaps(fill_missing=True)(volume) is volume
+@pytest.mark.parametrize("missing", [[30, 31], [20, 40]])
+def test_larger_holes_are_filled_too_once_they_were_accepted(tmp_path, missing):
+    result = RepairGaps()(measured(tmp_path, slices=60, step_mm=0.5, missing=missing))
+    whole = measured(tmp_path / "whole", slices=60, step_mm=0.5)
+    assert np.flatnonzero(result.interpolated.any(axis=(1, 2))).tolist() == missing
+    kept = [index for index in range(60) if index not in missing]
+    assert np.array_equal(result.values[kept], whole.values[kept])
+    assert result.affine == pytest.approx(whole.affine, abs=1e-6)
 
 
 def uneven(tmp_path):
@@ -177,7 +176,7 @@ def uneven(tmp_path):
 
 def test_uneven_spacing_is_resampled_to_the_smallest_gap(tmp_path):
     volume = uneven(tmp_path)
-    result = RepairGaps(resample_variable=True)(volume)
+    result = RepairGaps()(volume)
     length = sum(volume.geometry.gaps_mm)
     assert result.spacing_mm[2] == pytest.approx(1.0)
     assert len(result.values) == int(length) + 1
@@ -186,7 +185,21 @@ def test_uneven_spacing_is_resampled_to_the_smallest_gap(tmp_path):
     share = (13 - 12) / 2.6
     expected = (1 - share) * volume.values[12].astype(float) + share * volume.values[13]
     assert np.array_equal(result.values[13], np.rint(expected))
+
+
+def test_a_nearly_even_stack_is_resampled_only_where_the_profile_asks(tmp_path):
+    volume = measured(tmp_path)
+    gaps = tuple(gap * (1.02 if index % 2 else 0.98) for index, gap in enumerate(volume.geometry.gaps_mm))
+    volume = replace(volume, geometry=replace(volume.geometry, gaps_mm=gaps, is_uniform=False))
     assert RepairGaps()(volume) is volume
+    assert RepairGaps(resample_variable=True)(volume).interpolated.any()
+
+
+def test_two_slices_that_nearly_touch_do_not_make_an_endless_grid(tmp_path):
+    volume = measured(tmp_path)
+    gaps = (0.02, *volume.geometry.gaps_mm[1:])
+    volume = replace(volume, geometry=replace(volume.geometry, gaps_mm=gaps, is_uniform=False))
+    assert len(RepairGaps()(volume).values) <= 4 * len(volume.values)
 
 
 def test_a_filled_slice_is_padding_only_where_both_neighbours_are(tmp_path):
@@ -194,7 +207,7 @@ def test_a_filled_slice_is_padding_only_where_both_neighbours_are(tmp_path):
     padding = np.zeros(volume.values.shape, np.bool_)
     padding[29, 0, :2] = padding[30, 0, 1:3] = True
     volume = replace(volume, padding=padding)
-    result = RepairGaps(fill_missing=True)(volume)
+    result = RepairGaps()(volume)
     assert result.padding[30, 0, :4].tolist() == [False, True, False, False]
     assert result.values[30, 0, 0] == volume.values[30, 0, 0]
     assert result.values[30, 0, 1] == -1024
@@ -216,7 +229,9 @@ def test_a_repeated_slice_with_other_pixels_stays(tmp_path):
     volume = measured(tmp_path, duplicate=5, duplicate_differs=True)
     assert len(volume.frames) == len(volume.values) == SHAPE["slices"] + 1
     assert "GEO-007" not in codes(volume)
-    assert RepairGaps(fill_missing=True, resample_variable=True)(volume) is volume
+    with pytest.raises(VolumeError, match="share a position") as caught:
+        RepairGaps()(volume)
+    assert caught.value.code == "SPL-003"
 
 
 @pytest.mark.parametrize("interpolator", ["linear", "bspline", "nearest"])

@@ -85,6 +85,26 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path, syntax):
 
 
 @pytest.mark.parametrize(
+    "claims", [{"Rows": 6}, {"Columns": 4}, {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}]
+)
+def test_a_header_that_claims_less_than_the_pixels_there_are_is_refused(tmp_path, claims):
+    volume = built(data.ct_series(**SMALL, **claims), tmp_path)
+    with pytest.raises(PixelDataError, match="or more than") as caught:
+        decode_stored_values(volume)
+    assert caught.value.code == "ING-004"
+
+
+@pytest.mark.parametrize("behind", [b"\0\xff\0\xff", b"\0" * 128])
+def test_a_few_bytes_or_zeros_behind_the_pixels_are_padding(tmp_path, behind):
+    datasets = data.ct_series(**SMALL)
+    plain = decode_stored_values(built(datasets, tmp_path / "plain"))
+    for each in datasets:
+        each.PixelData += behind
+    padded = decode_stored_values(built(datasets, tmp_path / "padded"))
+    assert np.array_equal(padded.values, plain.values)
+
+
+@pytest.mark.parametrize(
     "claims",
     [
         {"Rows": 65535, "Columns": 65535},

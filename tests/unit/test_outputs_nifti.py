@@ -7,6 +7,7 @@ import time
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 
 import data
 from handlers.api import Recipe
@@ -57,6 +58,19 @@ def test_sheared_matrix_is_in_the_sform_alone(tmp_path):
     image, _ = written(ct_volume(affine=sheared), tmp_path)
     np.testing.assert_allclose(image.affine, LPS_TO_RAS @ sheared, atol=1e-6)
     assert image.header["qform_code"] == 0
+
+
+def test_the_shear_of_rounded_positions_leaves_a_file_that_every_reader_takes(tmp_path):
+    sheared = ct_volume().affine.copy()
+    sheared[1, 2] = 1.5e-3 * sheared[2, 2]
+    image, _ = written(ct_volume(affine=sheared), tmp_path)
+    np.testing.assert_allclose(image.affine, LPS_TO_RAS @ sheared, atol=1e-6)
+    assert image.header["qform_code"] == 1
+    (path,) = tmp_path.rglob("*.nii.gz")
+    read = SimpleITK.ReadImage(str(path))  # refuses a matrix that it cannot bring to right angles
+    corner = LPS_TO_RAS @ LPS_TO_RAS @ sheared @ [*(np.array(read.GetSize()) - 1.0), 1.0]
+    farthest = read.TransformIndexToPhysicalPoint([size - 1 for size in read.GetSize()])
+    np.testing.assert_allclose(farthest, corner[:3], atol=0.1)
 
 
 def test_oblique_volume_has_the_same_sform_and_qform(tmp_path):

@@ -32,8 +32,9 @@ def test_the_percentage_at_the_top_level_counts_too():
     )
 
 
-def test_siemens_writes_the_phase_into_the_scan_options():
-    assert fact(volume("CT", ScanOptions="TP70PC300"))["phase_percent"] == 70.0
+@pytest.mark.parametrize("option", ["TP70PC300", "TP70PC", "tp70pc0"])
+def test_siemens_writes_the_phase_into_the_scan_options(option):
+    assert fact(volume("CT", ScanOptions=option))["phase_percent"] == 70.0
 
 
 def test_trigger_time_and_beat_give_a_computed_phase():

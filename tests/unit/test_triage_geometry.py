@@ -191,6 +191,12 @@ def test_holes_in_instance_numbers_are_noticed():
     assert finding.evidence["missing_instance_numbers"] == [11, 12]
 
 
+def test_numbers_that_begin_late_are_noticed_because_positions_cannot_show_missing_ends():
+    finding = only(extent.possibly_incomplete(series(volume("CT", InstanceNumber=lambda k: k + 4))))
+    assert finding.code == "GEO-015"
+    assert finding.evidence["missing_instance_numbers"] == [1, 2, 3]
+
+
 def test_fewer_images_than_announced_are_noticed():
     assert codes(
         extent.possibly_incomplete(series(volume("CT", ImagesInAcquisition=24, AcquisitionNumber=1)))
@@ -198,7 +204,16 @@ def test_fewer_images_than_announced_are_noticed():
 
 
 @pytest.mark.parametrize(
-    "numbering", [lambda k: 2 * k + 1, lambda _: 1, lambda k: (k + 1) * 100 + k % 2, lambda k: 20 - k]
+    "numbering",
+    [
+        lambda k: 2 * k + 1,
+        lambda k: 2 * k + 4,
+        lambda _: 1,
+        lambda k: (k + 1) * 100 + k % 2,
+        lambda k: 20 - k,
+        lambda k: k,
+        lambda k: k + 101,
+    ],
 )
 def test_other_ways_of_numbering_are_no_holes(numbering):
     assert extent.possibly_incomplete(series(volume("CT", InstanceNumber=numbering))) == []

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 
+import data
 from handlers.model import Scope, Series, Severity
+from handlers.reading import series_from_files
 from handlers.triage import frame_count, identity, malformed, subject
 from triage_cases import codes, instance, only, series, volume
 
@@ -142,12 +144,42 @@ def test_a_complete_concatenation_is_fine():
 
 
 def test_letters_in_a_number_are_named():
-    wrong = instance()
+    wrong = instance(Modality="CT")
     wrong.header.add_new("SliceThickness", "LO", "thin")
     finding = only(malformed.malformed_attributes(series(loose=(wrong,))))
     assert finding.code == "ING-013"
     assert list(finding.evidence) == ["SliceThickness"]
 
 
+def test_a_missing_modality_is_named():
+    finding = only(malformed.malformed_attributes(series(loose=(instance(Modality=""),))))
+    assert (finding.code, finding.severity) == ("ING-013", Severity.WARN)
+    assert list(finding.evidence) == ["Modality"]
+
+
+@pytest.mark.parametrize("character_set", ["ISO_IR 192", "ISO_IR 999"])
+@pytest.mark.filterwarnings("ignore:Failed to decode byte string")
+def test_text_that_its_character_set_cannot_hold_is_noticed(tmp_path, character_set):
+    whole = data.file_bytes(
+        data.ct_series(slices=1, SpecificCharacterSet=character_set.replace("999", "192"))[0]
+    )
+    broken = whole.replace(b"PHANTOM", b"PH\xffNT\xfeM").replace(b"ISO_IR 192", character_set.encode())
+    (tmp_path / "one").write_bytes(broken)
+    (found,), _ = series_from_files([tmp_path / "one"])
+    finding = only(malformed.undecodable_text(found))
+    assert (finding.code, finding.severity) == ("ING-006", Severity.INFO)
+    assert "PH" not in finding.message + repr(finding.evidence)
+
+
+def test_text_in_its_character_set_is_fine(tmp_path):
+    text = {"SpecificCharacterSet": "ISO_IR 192", "SeriesDescription": "Bauch, spät"}
+    data.write(data.ct_series(slices=1, **text), tmp_path)
+    (found,), _ = series_from_files(tmp_path.iterdir())
+    assert malformed.undecodable_text(found) == []
+
+
 def test_empty_and_absent_numbers_are_not_malformed():
-    assert malformed.malformed_attributes(series(loose=(instance(SliceThickness=None, KVP=""),))) == []
+    assert (
+        malformed.malformed_attributes(series(loose=(instance(Modality="CT", SliceThickness=None, KVP=""),)))
+        == []
+    )

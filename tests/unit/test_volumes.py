@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -84,6 +85,33 @@ def test_two_kernels_are_two_volumes(tmp_path: Path) -> None:
         {"ConvolutionKernel": ["B70f"]},
     ]
     assert codes(series) == ["SPL-001", "SPL-005"]
+
+
+@pytest.mark.parametrize("stated", [None, "", "ct"])
+def test_ct_that_does_not_say_so_is_ct_by_its_class(tmp_path: Path, stated: str | None) -> None:
+    (volume,) = volumes_of(tmp_path, ct(slices=5, Modality=stated)).volumes
+    assert volume.modality == "CT"
+    assert len(volume.frames) == 5
+
+
+def leaning(datasets, degrees_of):
+    """Turn each slice about the left-right axis, the position of its first pixel unchanged."""
+    for index, dataset in enumerate(datasets):
+        angle = math.radians(degrees_of(index))
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, round(math.cos(angle), 9), round(math.sin(angle), 9)]
+    return datasets
+
+
+def test_slices_that_jitter_by_a_fraction_of_a_degree_stay_one_volume(tmp_path: Path) -> None:
+    jittering = leaning(data.ct_series(slices=20), lambda index: 0.3 * (index % 2))
+    (volume,) = volumes_of(tmp_path, jittering).volumes
+    assert len(volume.frames) == 20
+    assert volume.geometry.orientation_spread_deg == pytest.approx(0.15, abs=0.01)  # from their mean
+
+
+def test_slices_that_lean_by_two_degrees_are_another_volume(tmp_path: Path) -> None:
+    leaning_ones = leaning(data.ct_series(slices=20), lambda index: 2.0 * (index >= 10))
+    assert [len(volume.frames) for volume in volumes_of(tmp_path, leaning_ones).volumes] == [10, 10]
 
 
 def test_three_slices_of_another_orientation_are_a_volume(tmp_path: Path) -> None:
