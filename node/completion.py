@@ -113,7 +113,10 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The series may be complete `until` then; to be asked again at that time, or when something happens."""
+    """The series may be complete `until` then; to be asked again at that time, or when something happens.
+
+    `because` says what is waited for, in words for a person.
+    """
 
     until: datetime
     because: str
@@ -125,7 +128,7 @@ def decide(evidence: SeriesEvidence, policy: CompletionPolicy, now: datetime) ->
         return Complete(f"operator: {evidence.operator}", evidence.as_dict())
     against, favour = _against(evidence), _in_favour(evidence)
     if against:
-        needed_s, because = policy.cap_s, f"in spite of {', '.join(against)}"
+        needed_s, because = policy.cap_s, ", ".join(against)
     elif evidence.open_associations:
         needed_s, because = policy.quiet_s, "the association is still open"
     elif favour:
@@ -138,6 +141,7 @@ def decide(evidence: SeriesEvidence, policy: CompletionPolicy, now: datetime) ->
     facts = dict(evidence.as_dict())
     if against:
         facts["findings"] = [_finding(evidence, against)]
+        because = f"in spite of {because}"
     return Complete(f"{because}, quiet {evidence.quiet_s:.1f} s", facts)
 
 

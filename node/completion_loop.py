@@ -83,7 +83,7 @@ class CompletionLoop:
         evidence = evidence_of(series, gather(self._repository.engine, series.series_instance_uid), quiet_s)
         decision = decide(evidence, policy, now)
         if not isinstance(decision, Complete):
-            self._repository.set_due(series.series_instance_uid, decision.until)
+            self._repository.set_due(series.series_instance_uid, decision.until, waits_for=decision.because)
             return None
         try:
             revision = self._repository.complete(

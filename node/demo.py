@@ -23,6 +23,8 @@ import pydicom.data
 from pydicom.dataset import FileDataset
 
 from node.errors import NodeError
+from node.forwarding.sendable import sendable
+from node.header_facts import HEAD_BYTES, facts
 from node.phantom import ct_slices
 
 START_TIMEOUT_S = 60.0
@@ -57,10 +59,14 @@ class TemporaryNode:
         self.web_port = 0
 
     def __enter__(self) -> Self:
-        """Start the node and wait until it is ready."""
+        """Start the node and wait until it is ready; when that is interrupted, no process stays behind."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(_toml(self._tables), encoding="utf-8")
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # Ctrl-C and SystemExit too: then `__exit__` is not called
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -90,7 +96,6 @@ class TemporaryNode:
         while not (ready.exists() and ready.stat().st_size):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 tail = "\n".join(self.log_file.read_text(errors="replace").splitlines()[-15:])
-                self.stop()
                 raise NodeError(f"the node did not start; the end of its log:\n{tail}")
             time.sleep(POLL_S)
         ports = json.loads(ready.read_text(encoding="utf-8"))
@@ -116,20 +121,42 @@ class TemporaryNode:
             self.process.wait()
 
 
-def write_default_study(folder: Path) -> Path:
+def write_default_study(folder: Path) -> int:
     """Write what the demo sends: real files that come with pydicom, and a phantom with known HU.
 
     The phantom comes three times: plain, with a tilted gantry, and with a missing slice, so
-    that the results show what the node makes of each.
+    that the results show what the node makes of each. pydicom's files include broken ones, to
+    test parsers with; those that name no study, series or instance cannot be received and are left out.
+
+    Returns:
+        How many files were left out.
     """
-    files = Path(pydicom.data.__file__).parent / "test_files"
-    shutil.copytree(files, folder / "pydicom", ignore=shutil.ignore_patterns("*.py", "*.json", "*.zip"))
+    left_out = 0
+    test_files = Path(pydicom.data.__file__).parent / "test_files"
+    for path in sorted(each for each in test_files.rglob("*") if each.is_file()):
+        if not _names_its_series(path):
+            left_out += path.suffix == ".dcm"
+            continue
+        target = folder / "pydicom" / path.relative_to(test_files)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
     write_series(ct_slices("plain", description="PHANTOM"), folder / "plain")
     write_series(ct_slices("tilted", tilt_deg=15, description="PHANTOM TILTED"), folder / "tilted")
     write_series(
         ct_slices("gap", missing=(17,), description="PHANTOM MISSING SLICE"), folder / "missing-slice"
     )
-    return folder
+    return left_out
+
+
+def _names_its_series(path: Path) -> bool:
+    """Say whether a file is an instance that names itself, its series and its study."""
+    item = sendable(path)
+    if item is None:
+        return False
+    with path.open("rb") as file:
+        file.seek(item.offset)
+        found = facts(file.read(HEAD_BYTES), transfer_syntax_uid=item.transfer_syntax_uid)
+    return all(found.get(keyword) for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"))
 
 
 def write_series(datasets: Iterable[FileDataset], folder: Path) -> None:

@@ -22,13 +22,15 @@ from pydicom.charset import decode_bytes, python_encoding
 from node.part10 import LONG_VR, META_LIMIT_BYTES, read_file_meta
 
 HEAD_BYTES = 1 << 20  # what is looked at of a file; the wanted elements end with Columns (0028,0011)
-NESTING_LIMIT = 64  # as DCMTK since 3.6.9
+NESTING_LIMIT = 64  # sequences, one in the other; as DCMTK since 3.6.9
 TEXT_LIMIT_BYTES = 4096  # of one element; the wanted ones have at most a few values of 64 characters
 INT32 = 2**31
-DEFLATED = "1.2.840.10008.1.2.1.99"
+DEFLATED = frozenset(  # Deflated Explicit VR, JPIP Referenced Deflate, JPIP HTJ2K Referenced Deflate
+    ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
+)
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 UNDEFINED = 0xFFFFFFFF
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+ITEM_END, SEQUENCE_END = 0xFFFEE00D, 0xFFFEE0DD
 VRS = LONG_VR | frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()  # the short form
 )
@@ -80,7 +82,7 @@ def facts(source: bytes | bytearray | memoryview | Path, *, transfer_syntax_uid:
 
 def _collect(head: bytes, transfer_syntax_uid: str, found: dict[str, Any]) -> str:
     """Fill `found`; return why the walk ended early, or ""."""
-    if transfer_syntax_uid == DEFLATED:
+    if transfer_syntax_uid in DEFLATED:
         try:
             head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, HEAD_BYTES)
         except zlib.error:
@@ -129,7 +131,7 @@ def _after_undefined(head: bytes, at: int, order: Order, *, is_implicit: bool) -
     """
     modes = [is_implicit]
     while modes:
-        if len(modes) > NESTING_LIMIT:
+        if len(modes) > 2 * NESTING_LIMIT:  # each level is a sequence and an item of it
             raise _StopReadingError(f"sequences nested deeper than {NESTING_LIMIT}")
         tag, start, length, is_un = _element(head, at, order, is_implicit=modes[-1])
         at = start
@@ -192,7 +194,7 @@ def _decode(value: bytes, context: _Context) -> str:
 
 def _texts(value: bytes, context: _Context) -> list[str] | None:
     texts = [part.strip(" \0\n\r\t") for part in _decode(value, context).split("\\")]
-    texts = [text.replace("\0", "") for text in texts]
+    texts = [text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in texts]  # PostgreSQL keeps no NUL
     return texts if any(texts) else None
 
 

@@ -65,7 +65,7 @@ def _registry(engine: Engine) -> Part:
 
 
 def _disk(config: Config) -> Part:
-    free_gb = free_bytes(config.node.data_dir) / 1e9
+    free_gb = min(free_bytes(config.node.data_dir), free_bytes(config.spool_dir)) / 1e9
     floor_gb = config.retention.min_free_gb
     if free_gb < floor_gb:
         return Part(

@@ -35,6 +35,7 @@ from dbos import (
 from sqlalchemy import make_url
 
 from node.config import Config
+from node.errors import NodeError
 
 APPLICATION_VERSION = "1"  # a fixed one: work of the release before is picked up after an upgrade
 PROCESS_QUEUE = "process"
@@ -299,6 +300,11 @@ def _use_wal(url: str) -> None:
     connection = sqlite3.connect(path)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.DatabaseError as error:
+        raise NodeError(
+            f"{path}: {error}; when it is damaged, stop the node and delete it:"
+            " jobs are made again from the registry"
+        ) from error
     finally:
         connection.close()
 

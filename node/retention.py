@@ -35,7 +35,7 @@ class FreeSpace:
         free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folder = config.node.data_dir
+        self._folders = (config.node.data_dir, config.spool_dir)  # the spool may be a disk of its own
         self._reserve = config.retention.min_free_gb * GB
         self._free_bytes = free_bytes
         self._clock = clock
@@ -48,7 +48,7 @@ class FreeSpace:
         if now - self._looked_at >= LOOK_S:
             self._looked_at = now
             needed = self._reserve if self._accepting else self._reserve * RESUME
-            accepting = self._free_bytes(self._folder) >= needed
+            accepting = min(map(self._free_bytes, self._folders)) >= needed
             if accepting != self._accepting:
                 log.warning("disk.accepting" if accepting else "disk.full", min_free_gb=self._reserve / GB)
             self._accepting = accepting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import queue
@@ -11,7 +12,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -24,6 +27,7 @@ from node.errors import ProcessingError, ProcessingStoppedError
 IDLE_S = 60.0  # a child holds about 150 MB; it starts in about a second
 SERIES_PER_CHILD = 200  # bounds what a leaking decoder can pile up
 
+HANDLER_FAILED = "the handler failed"
 STOPPING = "the node is stopping; the series is processed after the next start"
 
 log = logs.get("node.runner")
@@ -79,6 +83,7 @@ class SeriesRunner:
         """
         slot = self._free.get()
         try:
+            _clear(order.out.parent)
             return self._run_in(slot, order)
         finally:
             slot.used_at = time.monotonic()
@@ -154,9 +159,10 @@ class SeriesRunner:
         except Exception as error:
             self._give_up(slot, order)
             self._raise_if_stopping()
-            if not isinstance(error, (_TooLongError, ProcessExpired, MemoryError)):
+            words = _words(error, order, self._config)
+            if words.startswith(HANDLER_FAILED):
                 log.exception("series.handler_failed", SeriesInstanceUID=order.series_instance_uid)
-            raise ProcessingError(_words(error, self._config)) from error
+            raise ProcessingError(words) from error
         finally:
             slot.future = None
 
@@ -174,8 +180,7 @@ class SeriesRunner:
     def _give_up(self, slot: _Slot, order: Order) -> None:
         """End the child, so that the next series gets a fresh one, and remove what it left half written."""
         self._close(slot)
-        for leftover in order.out.parent.glob(f".{order.out.name}.tmp-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        _clear(order.out.parent)
 
     def _pool(self, slot: _Slot) -> ProcessPool:
         if slot.pool is not None and not slot.pool.active:
@@ -204,6 +209,18 @@ class SeriesRunner:
             pool.join()
 
 
+def _clear(series_folder: Path) -> None:
+    """Remove what killed children left half written, of any revision; who still writes holds a lock on it."""
+    for leftover in series_folder.glob(".r*.tmp-*[0-9]"):
+        with suppress(OSError):  # locked, or gone
+            handle = os.open(leftover, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(leftover)
+            finally:
+                os.close(handle)
+
+
 class _TooLongError(Exception):
     """The child did not end within its time limit."""
 
@@ -218,7 +235,7 @@ def _await(future: Future[dict[str, Any]], *, timeout_s: float) -> dict[str, Any
         return future.result()  # it ended just now, or the TimeoutError is the handler's own
 
 
-def _words(error: Exception, config: Config) -> str:
+def _words(error: Exception, order: Order, config: Config) -> str:
     """Say what became of a child, and what a person can do about it."""
     match error:
         case _TooLongError():
@@ -230,8 +247,11 @@ def _words(error: Exception, config: Config) -> str:
             return f"the series needed more than {config.jobs.memory_mb} MB; raise jobs.memory_mb"
         case ProcessExpired():
             return _death(error.exitcode)
+        case OSError(errno=int()):
+            what = error.filename or f"the results in {order.out}"
+            return f"{what}: {error.strerror}; mend that, then reprocess the series"
         case _:
-            return f"the handler failed: {type(error).__name__}: {error}"
+            return f"{HANDLER_FAILED}: {type(error).__name__}: {error}"
 
 
 def _death(exitcode: int | None) -> str:

@@ -96,9 +96,7 @@ class Supervisor:
             daemon=True,
         ).start()
         try:
-            child.process.stdin.write(
-                child_input(self._config, port=child.port if child.role == "listener" else None)
-            )
+            child.process.stdin.write(child_input(self._config, child))
             child.process.stdin.close()
         except BrokenPipeError:
             log.warning("process.died_at_start", part=child.part)
@@ -147,6 +145,7 @@ class Supervisor:
         pause_s = RESTART_PAUSE_S[min(len(child.deaths), len(RESTART_PAUSE_S)) - 1]
         child.restart_at = now + pause_s
         code = child.process.returncode if child.process else None
+        heartbeat.clear(self._run_dir, [child.part])  # the last one still says that all is well
         log.error("process.died", part=child.part, exit_code=code, restart_in_s=pause_s)
 
     def _feel_pulse(self, child: Child, now: float) -> None:
@@ -183,11 +182,11 @@ def child_command(role: str, index: int, log_level: str) -> list[str]:
     return [sys.executable, "-m", "node.role", role, str(index), log_level]
 
 
-def child_input(config: Config, *, port: int | None = None) -> str:
-    """Return the configuration as a process reads it; `port` is kept by a listener that starts again."""
+def child_input(config: Config, child: Child | None = None) -> str:
+    """Return the configuration as a process reads it; one that starts again keeps the port that it had."""
     settings = config.model_dump(mode="json", by_alias=True)
-    if port:
-        settings["node"]["port"] = port
+    if child is not None and child.port:
+        settings["web" if child.role == "web" else "node"]["port"] = child.port
     return json.dumps(settings)
 
 

@@ -161,3 +161,19 @@ class Orthanc(Server):
             for name in self.call("/instances")
         ]
         return {dataset.SOPInstanceUID: dataset for dataset in found}
+
+
+def peak_memory_mb(node) -> dict[str, float]:
+    """Return the highest resident size so far of each living process of the node (VmHWM), by role."""
+    peaks: dict[str, float] = {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            if os.getpgid(int(status.parent.name)) != node.process.pid:
+                continue
+            command = (status.parent / "cmdline").read_bytes().split(b"\0")
+            line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        except (ProcessLookupError, FileNotFoundError, StopIteration):
+            continue
+        role = command[command.index(b"node.role") + 1].decode() if b"node.role" in command else "child"
+        peaks[role] = max(peaks.get(role, 0.0), int(line.split()[1]) / 1024)
+    return peaks

@@ -20,7 +20,10 @@ COMMANDS = {
     "send": ("node.cli.send:send", "Send files or folders by C-STORE."),
     "echo": ("node.cli.send:echo", "Ask a DICOM node whether it answers (C-ECHO)."),
     "series": ("node.cli.series:series", "List and show series; complete, reprocess, release, reject them."),
-    "deliveries": ("node.cli.deliveries:deliveries", "List and retry what is on its way to destinations."),
+    "deliveries": (
+        "node.cli.deliveries:deliveries",
+        "List, retry and drop what is on its way to destinations.",
+    ),
     "query": ("node.cli.query:query", "Select series for research."),
     "registry": (
         "node.cli.registry:registry",

@@ -53,9 +53,15 @@ def print_rows(
         print_table(rows, columns, title=title)
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, title: str = "") -> None:
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    title: str = "",
+    console: Console | None = None,
+) -> None:
     """Print rows as a table; a long text folds, nothing is cut off."""
-    console = Console() if sys.stdout.isatty() else Console(width=200, soft_wrap=False)
+    console = console or (Console() if sys.stdout.isatty() else Console(width=200, soft_wrap=False))
     if not rows:
         console.print(f"{title or 'list'}: nothing", style="dim")
         return

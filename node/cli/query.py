@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ COLUMNS = [
     "slices",
     "SeriesInstanceUID",
 ]
+KINDS = {  # of the columns that are not text
+    **dict.fromkeys(("revision", "SeriesNumber", "n_instances", "n_volumes", "n_findings"), "integer"),
+    **dict.fromkeys(("volume_index", "columns", "rows", "slices", "n_missing"), "integer"),
+    **dict.fromkeys(("spacing_column_mm", "spacing_row_mm", "spacing_slice_mm", "shear_deg"), "number"),
+    **dict.fromkeys(("contrast_confidence", "cardiac_phase_percent"), "number"),
+    **dict.fromkeys(("first_received_at", "processed_at"), "time"),
+    "lossy": "truth",
+}
 
 
 @click.command()
@@ -63,6 +72,20 @@ def _print_parquet(rows: list[dict[str, Any]], columns: list[str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    kinds = {
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "truth": pa.bool_(),
+        "time": pa.timestamp("us", "UTC"),
+    }
+    # Fixed types: a column without values would have none, and files of two queries would not fit together.
+    schema = pa.schema([(name, kinds.get(KINDS.get(name, "text"), pa.string())) for name in columns])
+    table = {name: [_utc(row[name]) for row in rows] for name in columns}
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({name: [row[name] for row in rows] for name in columns}), sink)
+    pq.write_table(pa.table(table, schema=schema), sink)
     sys.stdout.buffer.write(sink.getvalue().to_pybytes())
+
+
+def _utc(value: Any) -> Any:
+    """Give a time of the registry, which is UTC without saying so, its zone."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value

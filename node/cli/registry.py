@@ -20,7 +20,7 @@ def registry() -> None:
     """Bring the registry up to date, or build it anew from the spool."""
 
 
-@registry.command()
+@registry.command(short_help="Bring the tables to the newest version.")
 @config_option
 def migrate(config_file: Path | None) -> None:
     """Bring the tables to the newest version; `serve` does so at every start."""
@@ -29,7 +29,7 @@ def migrate(config_file: Path | None) -> None:
     click.echo(f"{config.registry_url}: up to date")
 
 
-@registry.command()
+@registry.command(short_help="Register every received file of the spool anew.")
 @config_option
 def rebuild(config_file: Path | None) -> None:
     """Register every received file of the spool, after the registry was lost or damaged.

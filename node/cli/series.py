@@ -16,6 +16,7 @@ from node.errors import NodeError
 from node.registry import queries
 from node.registry.database import engine, read_engine
 from node.registry.repository import Repository, utc_now
+from node.registry.states import SeriesState
 
 LIST_COLUMNS = [
     "last_received_at",
@@ -36,7 +37,9 @@ def series() -> None:
 
 @series.command("list")
 @config_option
-@click.option("--state", help="Only series in this state, for example HELD.")
+@click.option(
+    "--state", type=click.Choice(list(SeriesState), case_sensitive=False), help="Only series in this state."
+)
 @click.option("--modality", help="Only this Modality.")
 @click.option("--limit", default=100, show_default=True, help="At most so many, the latest first.")
 @format_options
@@ -48,7 +51,7 @@ def list_series(
     print_rows(rows, LIST_COLUMNS, output_format=output_format, title="series")
 
 
-@series.command()
+@series.command(short_help="Show one series and all that is known of it.")
 @config_option
 @click.argument("uid")
 @format_options
@@ -60,7 +63,8 @@ def show(config_file: Path | None, uid: str, output_format: str | None) -> None:
     if output_format:
         print_rows([found], list(found), output_format=output_format)
         return
-    for name, value in found.items():
+    folder, found = _within_its_folder(load_config(config_file).outputs_dir, found)
+    for name, value in {**found, "folder": folder}.items():
         if not isinstance(value, (list, dict)) and value not in (None, ""):
             click.echo(f"{name:24} {value}")
     _section(
@@ -68,7 +72,7 @@ def show(config_file: Path | None, uid: str, output_format: str | None) -> None:
     )
     _section("findings", found, ["code", "severity", "target", "message"])
     _section("outputs", found, ["kind", "path", "size_bytes"])
-    _section("deliveries", found, ["id", "destination", "state", "attempts", "due_at", "error"])
+    _section("deliveries", found, ["id", "revision", "destination", "state", "attempts", "due_at", "error"])
     _section("events", found, ["at", "revision", "name", "details"])
 
 
@@ -88,7 +92,7 @@ def reprocess(config_file: Path | None, uids: tuple[str, ...]) -> None:
     _act(config_file, uids, "reprocess")
 
 
-@series.command()
+@series.command(short_help="Let HELD series pass, after a look at them.")
 @config_option
 @click.argument("uids", nargs=-1, required=True)
 def release(config_file: Path | None, uids: tuple[str, ...]) -> None:
@@ -96,7 +100,7 @@ def release(config_file: Path | None, uids: tuple[str, ...]) -> None:
     _act(config_file, uids, "release")
 
 
-@series.command()
+@series.command(short_help="Let HELD series not pass, after a look at them.")
 @config_option
 @click.argument("uids", nargs=-1, required=True)
 def reject(config_file: Path | None, uids: tuple[str, ...]) -> None:
@@ -113,11 +117,21 @@ def _act(config_file: Path | None, uids: tuple[str, ...], action: str) -> None:
         try:
             state = repository.act(uid, action, who=getpass.getuser(), now=utc_now())
         except NodeError as error:
-            click.echo(f"{uid}: {error}", err=True)
+            click.echo(str(error), err=True)
             failed = True
         else:
             click.echo(f"{uid}: {state}")
     sys.exit(1 if failed else 0)
+
+
+def _within_its_folder(outputs: Path, found: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the folder of the results, and the series with paths relative to it: whole ones fill a table."""
+    inner = f"{found['StudyInstanceUID']}/{found['SeriesInstanceUID']}/r{found['revision']}/"
+    shorter = {
+        name: [{**row, key: (row[key] or "").removeprefix(inner)} for row in found[name]]
+        for name, key in (("volumes", "file"), ("outputs", "path"))
+    }
+    return str(outputs / inner) if found["outputs"] else "", {**found, **shorter}
 
 
 def _section(name: str, found: dict[str, Any], columns: list[str]) -> None:

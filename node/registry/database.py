@@ -25,6 +25,18 @@ from node.registry.schema import Base
 BUSY_TIMEOUT_MS = 5000  # a registry that stays locked for longer is told as failing (0xA701)
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x70726570  # any fixed number: the key of PostgreSQL's advisory lock
+MOVE_AWAY = (
+    "stop the node, move registry.db, registry.db-wal and registry.db-shm away, and run"
+    " `prepnode registry rebuild`: every received instance is still in the spool"
+)
+ADVICE = {  # what SQLite says -> what a person can do about it
+    "file is not a database": MOVE_AWAY,
+    "disk image is malformed": MOVE_AWAY,
+    "unable to open database file": "has a node run with this configuration? `-c FILE` names another one",
+    "no such table": "it is empty; `prepnode registry rebuild` fills it from the spool",
+    "readonly database": "run this as the user of the node: sudo -u prepnode prepnode ...",
+    "database is locked": "another process writes for long; try again",
+}
 POSTGRESQL_OPTIONS = f"-c lock_timeout={BUSY_TIMEOUT_MS} -c timezone=utc"
 
 
@@ -89,10 +101,7 @@ def check(engine: Engine) -> None:
     with reading(engine) as connection:
         found = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
     if found != "ok":
-        raise RegistryError(
-            f"the registry {engine.url.database} is damaged ({found}); move it away and run"
-            " `prepnode registry rebuild`: every received instance is still in the spool"
-        )
+        raise RegistryError(f"the registry {engine.url.database} is damaged ({found}); {MOVE_AWAY}")
 
 
 def migrate(engine: Engine) -> None:
@@ -174,6 +183,8 @@ def _told() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
+        words = str(cause).strip().splitlines()[0]
+        advice = next((advice for sign, advice in ADVICE.items() if sign in words), "")
         raise RegistryError(
-            f"the registry cannot be used: {type(cause).__name__}: {str(cause).strip().splitlines()[0]}"
+            f"the registry cannot be used: {type(cause).__name__}: {words}{'; ' if advice else ''}{advice}"
         ) from error

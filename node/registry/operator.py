@@ -12,6 +12,7 @@ from node.registry.history import record
 from node.registry.lifecycle import advance, complete, load
 from node.registry.states import SeriesState
 
+DONE = {"release": "released", "reject": "rejected"}
 ACTIONS = ("complete", "reprocess", "release", "reject")
 
 
@@ -54,4 +55,6 @@ def act(connection: Connection, series_uid: str, action: str, who: str, now: dat
 
 def _demand_held(row: Row[Any], action: str) -> None:
     if row.state != SeriesState.HELD:
-        raise IllegalMoveError(f"{row.SeriesInstanceUID}: is {row.state}; only a HELD series take a {action}")
+        raise IllegalMoveError(
+            f"{row.SeriesInstanceUID}: is {row.state}; only a HELD series can be {DONE[action]}"
+        )

@@ -76,13 +76,16 @@ class Repository:
 
     # how a series goes on
 
-    def set_due(self, series_uid: str, due_at: datetime | None) -> None:
-        """Set when completion is to look at a RECEIVING series again; None: at the next occasion."""
+    def set_due(self, series_uid: str, due_at: datetime | None, *, waits_for: str = "") -> None:
+        """Set when completion is to look at a RECEIVING series again, and what it waits for until then.
+
+        None: at the next occasion.
+        """
         with writing(self.engine) as connection:
             connection.execute(
                 update(Series)
                 .where(Series.SeriesInstanceUID == series_uid, Series.state == SeriesState.RECEIVING)
-                .values(due_at=due_at)
+                .values(due_at=due_at, reason=f"waiting: {waits_for}" if waits_for else None)
             )
 
     def set_all_due(self) -> None:

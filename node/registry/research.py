@@ -66,7 +66,8 @@ def research(engine: Engine, where: str = "1 = 1", *, limit: int | None = None) 
             ]
     except RegistryError as error:
         raise RegistryError(
-            f"{error}; a condition on {VIEW} is wanted, as in \"Modality = 'CT' AND slices > 100\"."
+            f"the query cannot be answered: {str(error).removeprefix('the registry cannot be used: ')};"
+            f" a condition on {VIEW} is wanted, as in \"Modality = 'CT' AND slices > 100\"."
             f" Columns: {', '.join(COLUMNS)}"
         ) from error
 

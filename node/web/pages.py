@@ -13,7 +13,9 @@ from sqlalchemy import Engine
 from node import health
 from node.config import Config
 from node.registry import queries
+from node.registry.states import SeriesState
 
+LIMIT = 50  # rows of a table on a page
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -21,14 +23,18 @@ def router(config: Config, engine: Engine) -> APIRouter:
     """Build the routes on a registry engine."""
     routes = APIRouter(default_response_class=HTMLResponse)
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(default=True))
+    environment.filters["words"] = _words
 
     @routes.get("/")
     def happening() -> str:
-        """What the node does: its parts, and the latest series."""
+        """What the node does: its parts, what waits for a person, and the latest series."""
         return environment.get_template("home.html").render(
             config=config,
             parts=health.examine(config, engine),
-            rows=queries.series_list(engine, limit=50),
+            counts=queries.counts(engine),
+            held=queries.series_list(engine, state=SeriesState.HELD, limit=LIMIT),
+            failed=queries.series_list(engine, state=SeriesState.FAILED, limit=LIMIT),
+            rows=queries.series_list(engine, limit=LIMIT),
         )
 
     @routes.get("/series/{uid}")
@@ -68,3 +74,13 @@ def _report(config: Config, series: dict[str, Any]) -> Path | None:
         / "report.html"
     )
     return path if path.is_file() and path.resolve().is_relative_to(root) else None
+
+
+def _words(details: Any) -> str:
+    """Write the details of an event as a line of text: "reason: ..., who: ..."."""
+    if not isinstance(details, dict):
+        return str(details or "")
+    return ", ".join(
+        f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in details.items()
+    )

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import threading
+import zlib
 from pathlib import Path
 
 import pydicom
@@ -18,7 +19,7 @@ from nodes import await_that
 
 PRIVATE = "1.3.12.2.1107.5.9.1"
 FUTURE = "1.2.840.10008.5.1.4.1.1.9999"
-NOT_THIS_ENCODING = (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
+DEFLATED = (DeflatedExplicitVRLittleEndian, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
 
@@ -97,9 +98,13 @@ def test_pynetdicom_as_sender_is_kept_byte_for_byte(tmp_path: Path) -> None:
 def test_every_transfer_syntax_is_accepted_and_kept_as_it_is(listener, syntax: str) -> None:
     with RawPeer(listener.port) as peer:
         assert peer.associate(contexts=((1, CT, (syntax,)),)) == "AC"
-        content = dataset(f"{UID}.{len(listener.arrivals) + 1}")
-        status = peer.store(content, uid=f"{UID}.{len(listener.arrivals) + 1}")
-        if syntax in NOT_THIS_ENCODING:
+        uid = f"{UID}.{len(listener.arrivals) + 1}"
+        content = dataset(uid)
+        if syntax in DEFLATED:
+            packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+            content = packer.compress(content) + packer.flush()
+        status = peer.store(content, uid=uid)
+        if syntax == ExplicitVRBigEndian:
             assert status == 0xC000  # the context is accepted, but the content is neither
         else:
             assert status == 0x0000

@@ -69,7 +69,7 @@ def test_a_stalled_sender_completes_nothing_before_quiet():
 )
 def test_evidence_against_it_is_waited_out_until_the_cap(changes, doubt):
     waiting = decided(RELEASED, quiet_s=60.0, **changes)
-    assert waiting == Wait(after(3540), f"in spite of {doubt}")
+    assert waiting == Wait(after(3540), doubt)
     decision = decided(RELEASED, quiet_s=3600.0, **changes)
     assert decision.reason == f"in spite of {doubt}, quiet 3600.0 s"
     (finding,) = decision.evidence["findings"]

@@ -246,3 +246,17 @@ def test_a_clock_that_was_set_back_while_the_node_was_down_holds_nothing_up(repo
         assert loop.run_once() == []
         clock.go(0.25)
     assert loop.run_once() == [(SERIES, 1)]
+
+
+def test_a_series_that_waits_says_what_for_and_forgets_it_when_complete(repository, clock, loop):
+    send(repository, clock, [0, 1, 2, 3, 5, 6, 7, 8, 9])
+    clock.go(2)
+    loop.run_once()
+    (waiting,) = rows(repository.engine, "series")
+    assert waiting["reason"] == "waiting: 1 position missing between others"
+    assert waiting["due_at"] == after(3600)
+    receive(repository, clock, [4])
+    clock.go(2)
+    loop.run_once()
+    (complete,) = rows(repository.engine, "series")
+    assert complete["reason"] == "association released, 10 positions contiguous, quiet 2.0 s"

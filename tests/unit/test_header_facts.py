@@ -1,5 +1,6 @@
 import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import pydicom
@@ -78,11 +79,30 @@ def test_sequences_of_undefined_length_are_stepped_over():
     assert facts(encoded)["Columns"] == 8
 
 
+SEQUENCE = struct.pack("<HH2s2xI", 0x0008, 0x1115, b"SQ", 0xFFFFFFFF)
+ITEM = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+ENDS = struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+
+
+def nested(levels):
+    """Return an encoded header with so many sequences, one in the other, before its UIDs."""
+    _, encoded = split(data.file_bytes(ct()))
+    return (SEQUENCE + ITEM) * levels + ENDS * levels + encoded
+
+
 def test_deep_nesting_is_told_and_costs_nothing():
-    level = struct.pack("<HH2s2xI", 0x0008, 0x1115, b"SQ", 0xFFFFFFFF) + struct.pack(
-        "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
-    )
-    assert "nested deeper than 64" in facts(level * 20_000)[UNREADABLE]
+    assert "nested deeper than 64" in facts((SEQUENCE + ITEM) * 20_000)[UNREADABLE]
+
+
+def test_the_limit_is_of_sequences_and_not_of_their_items():
+    assert UNREADABLE not in facts(nested(64))
+    assert "nested deeper than 64" in facts(nested(65))[UNREADABLE]
+
+
+def test_a_sequence_of_a_thousand_items_is_not_deep():
+    _, encoded = split(data.file_bytes(ct()))
+    item = ITEM + SEQUENCE + ENDS[8:] + ENDS[:8]
+    assert UNREADABLE not in facts(SEQUENCE + item * 1000 + ENDS[8:] + encoded)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +150,12 @@ def test_a_number_that_is_none_is_left_out(value):
     assert "InstanceNumber" not in facts(content)
 
 
+def test_a_nul_within_a_uid_does_not_make_another_uid_of_it():
+    _, encoded = split(data.file_bytes(ct(series_uid="1.2.9.34")))
+    found = facts(encoded.replace(b"1.2.9.34", b"1.2\x009.34"))
+    assert found["SeriesInstanceUID"] == "1.2\N{REPLACEMENT CHARACTER}9.34"
+
+
 def test_a_header_that_is_cut_gives_what_came_before():
     _, encoded = split(data.file_bytes(ct()))
     whole = facts(encoded)
@@ -145,11 +171,20 @@ def test_what_is_no_header_is_unreadable_with_a_reason(content):
 
 
 def test_a_deflated_header_is_inflated_no_further_than_is_looked_at():
-    import zlib
-
     bomb = zlib.compressobj(wbits=-15)
     content = bomb.compress(bytes(200_000_000)) + bomb.flush()
     assert UNREADABLE in facts(content, transfer_syntax_uid=DeflatedExplicitVRLittleEndian)
+
+
+@pytest.mark.parametrize(
+    "syntax", ["1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"]
+)
+def test_every_deflated_syntax_is_inflated(syntax):
+    """Deflated Explicit VR, JPIP Referenced Deflate, JPIP HTJ2K Referenced Deflate (PS3.6 annex A)."""
+    _, encoded = split(data.file_bytes(ct()))
+    deflate = zlib.compressobj(wbits=-15)
+    content = deflate.compress(encoded) + deflate.flush()
+    assert facts(content, transfer_syntax_uid=syntax)["SOPInstanceUID"] == ct().SOPInstanceUID
 
 
 def test_a_claimed_length_is_not_believed():

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from node.config import Config
+from node.errors import NodeError
 from node.jobs import JobEngine, JobState
 
 UID = "1.2.826.0.1.3680043.8.498.1"
@@ -223,3 +224,9 @@ def test_the_engine_writes_nothing_to_the_console(config, work, capfd):
     engine.start()
     engine.stop()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_damaged_database_of_jobs_is_told_with_what_to_do(config, work, tmp_path):
+    (tmp_path / "jobs.db").write_bytes(b"no database at all " * 300)
+    with pytest.raises(NodeError, match=r"jobs\.db: .*delete it: jobs are made again from the registry"):
+        JobEngine(config, work.process, work.deliver, executor_id="here").start()

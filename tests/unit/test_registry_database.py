@@ -183,3 +183,21 @@ def test_a_path_with_special_characters_is_a_path(tmp_path):
 def test_a_url_that_is_none_is_refused(url):
     with pytest.raises(RegistryError, match=r"registry\.url"):
         engine(url)
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"no database at all " * 300, "prepnode registry rebuild"),
+        (b"", "prepnode registry rebuild"),
+        (None, "`-c FILE` names another one"),
+    ],
+)
+def test_a_registry_that_cannot_be_read_comes_with_advice(content, advice, tmp_path):
+    path = tmp_path / "registry.db"
+    if content is not None:
+        path.write_bytes(content)
+    reader = read_engine(f"sqlite:///{path}")
+    with pytest.raises(RegistryError, match=advice), reading(reader) as connection:
+        connection.execute(text("SELECT * FROM series"))
+    reader.dispose()

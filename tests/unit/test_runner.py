@@ -1,6 +1,8 @@
 """The child processes of the runner: results, crash, hang, memory, warmth, and their end."""
 
 import ctypes
+import errno
+import fcntl
 import os
 import signal
 import threading
@@ -15,6 +17,12 @@ from node.errors import ProcessingError, ProcessingStoppedError
 from node.runner import SeriesRunner
 
 MIB = 1024 * 1024
+ERRORS = {
+    "value": ValueError("no such kernel"),
+    "timeout": TimeoutError("the handler's own"),
+    "full": OSError(errno.ENOSPC, "No space left on device"),
+    "denied": PermissionError(errno.EACCES, "Permission denied", "/some/file.dcm"),
+}
 
 
 def work(order, config):
@@ -36,9 +44,7 @@ def work(order, config):
         case "allocate":
             return {"bytes": len(bytearray(told["bytes"]))}
         case "raise":
-            raise ValueError("no such kernel")
-        case "time out":
-            raise TimeoutError("the handler's own")
+            raise ERRORS[told["error"]]
     return {"pid": os.getpid(), "revision": order.revision, "ae_title": config.node.ae_title}
 
 
@@ -111,8 +117,16 @@ def test_a_child_that_was_used_just_now_is_not_closed(make_runner, tmp_path):
     [
         ({"do": "crash"}, "SIGSEGV"),
         ({"do": "exit"}, "exit code 3"),
-        ({"do": "raise"}, "ValueError: no such kernel"),
-        ({"do": "time out"}, "the handler's own"),
+        ({"do": "raise", "error": "value"}, "ValueError: no such kernel"),
+        ({"do": "raise", "error": "timeout"}, "the handler's own"),
+        (
+            {"do": "raise", "error": "full"},
+            r"the results in .*/o/r4: No space left on device; mend that, then reprocess the series",
+        ),
+        (
+            {"do": "raise", "error": "denied"},
+            r"/some/file\.dcm: Permission denied; mend that, then reprocess the series",
+        ),
         ({"do": "allocate", "bytes": 600 * MIB}, r"more than 256 MB; raise jobs\.memory_mb"),
     ],
 )
@@ -177,6 +191,21 @@ def test_what_a_crashed_child_left_half_written_is_removed(make_runner, tmp_path
     with pytest.raises(ProcessingError):
         make_runner().run(order(tmp_path, do="crash", leave=True))
     assert list((tmp_path / "o").iterdir()) == []
+
+
+def test_what_a_killed_node_left_of_an_earlier_revision_is_removed_unless_somebody_writes_it(
+    make_runner, tmp_path
+):
+    left, written = tmp_path / "o" / ".r2.tmp-17", tmp_path / "o" / ".r3.tmp-18"
+    for folder in (left, written):
+        folder.mkdir(parents=True)
+    handle = os.open(written, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        make_runner().run(order(tmp_path))
+        assert list((tmp_path / "o").iterdir()) == [written]
+    finally:
+        os.close(handle)
 
 
 def test_stopping_ends_a_running_series_without_calling_it_failed(make_runner, tmp_path):

@@ -4,7 +4,7 @@ import socket
 import time
 from pathlib import Path
 
-from node import supervisor
+from node import heartbeat, supervisor
 from node.config import load
 from node.supervisor import Child, Supervisor
 
@@ -43,3 +43,11 @@ def test_a_process_that_died_long_ago_is_restarted_at_once(tmp_path: Path) -> No
 def test_listeners_are_told_apart_by_index() -> None:
     assert Child("listener", 2).part == "listener-2"
     assert Child("worker", 0).part == "worker"
+
+
+def test_the_heartbeat_of_a_process_that_died_no_longer_says_that_it_works(tmp_path: Path) -> None:
+    config = load(None, {"node": {"data_dir": str(tmp_path)}})
+    heartbeat.write(tmp_path / "run", "worker", ok=True)
+    heartbeat.write(tmp_path / "run", "web", ok=True)
+    Supervisor(config, [("worker", 0), ("web", 0)])._note_death(Child("worker", 0), time.monotonic())
+    assert [beat.part for beat in heartbeat.read_all(tmp_path / "run")] == ["web"]

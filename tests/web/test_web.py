@@ -124,6 +124,29 @@ def test_pages_escape_what_came_from_outside(client, registry) -> None:
         assert "script-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
+def test_pages_say_what_a_series_waits_for(client, registry) -> None:
+    arrive(registry)
+    Repository(registry).set_due(UID, NOW, waits_for="1 position missing between others")
+    for page in ("/", f"/series/{UID}"):
+        assert "waiting: 1 position missing between others" in client.get(page).text
+
+
+def test_pages_say_what_a_person_has_to_do_with_a_held_series(client, registry) -> None:
+    arrive(registry)
+    assert "a person has to look" not in client.get("/").text
+    repository = Repository(registry)
+    repository.complete(UID, "because", {}, NOW)
+    repository.start(UID, 1, NOW)
+    volume = {"index": 0, "verdict": "QUARANTINE", "shape": [512, 512, 40], "spacing_mm": [0.5, 0.5, 2.0]}
+    finding = {"code": "GEO-005", "severity": "REVIEW", "scope": "volume", "target": "v0", "message": "a gap"}
+    report = {"verdict": "QUARANTINE", "findings": [finding], "volumes": [volume]}
+    repository.finish(UID, 1, report, [], [{"destination": "research", "send": ["report"]}], NOW)
+    assert "Held: a person has to look" in client.get("/").text
+    page = client.get(f"/series/{UID}").text
+    for text in (f"series release {UID}", "v0", "a gap", "research", "verdict: QUARANTINE"):
+        assert text in page
+
+
 def test_a_request_for_another_host_is_refused(client) -> None:
     assert client.get("/healthz", headers={"host": "attacker.example"}).status_code == 421
 
