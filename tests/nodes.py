@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def await_end_states(node, *, series: int, revision: int = 1, deliveries: int = 
         engine.dispose()
 
 
-class Server:
+class Server(ABC):
     """A peer process in a folder of its own."""
 
     def __init__(self, folder: Path, port: int) -> None:
@@ -70,8 +71,9 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """Say how the peer is started."""
 
     def __enter__(self):
         with (self.folder / "server.log").open("wb") as log:

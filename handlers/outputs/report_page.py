@@ -42,7 +42,7 @@ def page(report: Mapping[str, Any], pictures: Mapping[int, bytes]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    groups = finding_groups(report["findings"])
+    groups = finding_groups(report["findings"], is_let_pass=report["verdict"] in ("ACCEPT", "ACCEPT_WARN"))
     instances = {uid for volume in report["volumes"] for uid in volume["sop_instance_uids"]}
     headline, consequence = report_words.VERDICTS[report["verdict"]]
     return environment.get_template(TEMPLATE).render(
@@ -62,8 +62,11 @@ def page(report: Mapping[str, Any], pictures: Mapping[int, bytes]) -> str:
     )
 
 
-def finding_groups(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Group findings by severity, the gravest first, then by code; each code lists what was seen where."""
+def finding_groups(findings: list[dict[str, Any]], *, is_let_pass: bool) -> list[dict[str, Any]]:
+    """Group findings by severity, the gravest first, then by code; each code lists what was seen where.
+
+    `is_let_pass`: the series was accepted, so what would hold it was released, or the profile accepts it.
+    """
     groups = []
     for severity, title in report_words.SEVERITIES.items():
         by_code: dict[str, list[dict[str, Any]]] = {}
@@ -72,8 +75,18 @@ def finding_groups(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 by_code.setdefault(finding["code"], []).append(finding)
         if by_code:
             entries = [_entry(code, found) for code, found in by_code.items()]
-            groups.append({"severity": severity, "title": title, "entries": entries})
+            group = {"severity": severity, "title": title, "entries": entries}
+            groups.append(_let_pass(group) if severity == "REVIEW" and is_let_pass else group)
     return groups
+
+
+def _let_pass(group: dict[str, Any]) -> dict[str, Any]:
+    title, action = report_words.LET_PASS
+    return {
+        **group,
+        "title": title,
+        "entries": [{**entry, "action_taken": action} for entry in group["entries"]],
+    }
 
 
 def _entry(code: str, findings: list[dict[str, Any]]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ SEVERITIES = {
     "WARN": "Warnings",
     "INFO": "For information",
 }
+LET_PASS = ("What was let pass", "It would be held. A person, or the profile, let it pass.")
 UNITS = {"[hnsf'U]": "HU", "Bq/ml": "Bq/ml", "{counts}": "counts", "1": ""}
 UNIT_NAMES = {
     "[hnsf'U]": "Hounsfield units",

@@ -117,6 +117,16 @@ def test_a_finding_with_an_unknown_code_shows_its_message():
     )
 
 
+def test_what_was_released_is_not_said_to_be_held():
+    hole = Finding("GEO-005", Severity.REVIEW, "slices are missing", Scope.VOLUME, "v0")
+    held = page_of(findings=(hole,), verdict=Verdict.QUARANTINE)
+    released = page_of(findings=(hole,), verdict=Verdict.ACCEPT_WARN)
+    assert "What a person must decide" in held
+    assert "What a person must decide" not in released
+    assert "The volume is held" not in released
+    assert "let it pass" in released
+
+
 def test_one_finding_of_many_instances_is_told_once():
     findings = tuple(
         Finding("LOS-001", Severity.WARN, "the instance was lossy compressed", Scope.INSTANCE, f"1.2.{n}")
