@@ -66,7 +66,7 @@ def _plugin_mistakes(config: Config) -> Iterator[str]:
             if each not in known:
                 yield (
                     f"profile.{name}.{key}: no plug-in {each!r}{_perhaps(each, known)};"
-                    " `prepnode plugins` lists those that are installed"
+                    f" installed: {', '.join(known) or 'none'}"
                 )
 
 
