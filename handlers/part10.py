@@ -29,7 +29,11 @@ HEADER_LIMIT = PIECES[-1]  # 64 MiB: what lies behind is not read (encapsulated 
 INFLATED_LIMIT = 1 << 26  # bytes that a deflated data set may hold however small it is
 INFLATED_RATIO = 100  # and beyond that per deflated byte: images reach 2-20, a bomb 1,000
 CHUNK = 1 << 16  # deflated bytes taken at a time
-DEFLATED = (DeflatedExplicitVRLittleEndian, "1.2.840.10008.1.2.4.95")  # and JPIP Referenced Deflate
+DEFLATED = (  # and JPIP Referenced Deflate, JPIP HTJ2K Referenced Deflate
+    DeflatedExplicitVRLittleEndian,
+    "1.2.840.10008.1.2.4.95",
+    "1.2.840.10008.1.2.4.205",
+)
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 FIRST_GROUPS = (b"\x02\0", b"\x08\0", b"\0\x08", b"\0\0")  # of a file without preamble; third: big endian
 TRANSFER_SYNTAX_UID, SPECIFIC_CHARACTER_SET = BaseTag(0x00020010), BaseTag(0x00080005)

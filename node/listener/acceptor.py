@@ -147,7 +147,7 @@ class Acceptor(Association):
         """End at once: nothing more is read, sent or waited for."""
         self._kill = True
         self.dul.kill_dul()
-        self.dul.to_user_queue.put(None)  # wakes the wait for an association request
+        self.dul.to_user_queue.put(None)  # type: ignore[arg-type]  # wakes the wait for a request
         self.guarded_socket.shut()
         self._news.set()
 

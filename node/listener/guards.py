@@ -214,7 +214,7 @@ class GuardedProvider(DULServiceProvider):
             )
             self._abort_now()
         finally:
-            self.to_user_queue.put(None)  # wakes the association, whatever it waits for
+            self.to_user_queue.put(None)  # type: ignore[arg-type]  # wakes the association, whatever it waits for
 
     def restart_idle_timer(self) -> None:
         """Begin to count the silence of the peer anew: what this node needed to answer does not count."""
