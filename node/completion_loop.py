@@ -16,11 +16,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from node import logs
+from node.clock import utc_now
 from node.completion import Complete, CompletionPolicy, SeriesEvidence, decide
 from node.errors import IllegalMoveError
 from node.positions import measure
 from node.registry.evidence import Arriving, Gathered, arriving, gather
-from node.registry.repository import Repository, utc_now
+from node.registry.repository import Repository
 
 JUMP_S = 2.0  # wall clock against monotonic clock; NTP slews by less than 0.5 ms per second
 SINGLE_OBJECT_MODALITIES = frozenset({  # one object each, of which a series may hold any number

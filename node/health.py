@@ -15,10 +15,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from node import heartbeat
+from node.clock import utc_now
 from node.config import Config
 from node.heartbeat import Heartbeat
 from node.registry.figures import figures
-from node.registry.repository import utc_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Part:
 
 def expected_parts(config: Config) -> list[str]:
     """Return the parts that a whole node consists of, on one machine or on several."""
-    return [*(f"listener-{index}" for index in range(config.node.listeners)), "worker", "web"]
+    return [*(f"listener-{index}" for index in range(config.node.listeners)), "registrar", "worker", "web"]
 
 
 def examine(config: Config, engine: Engine, *, now: float | None = None) -> list[Part]:

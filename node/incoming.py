@@ -1,13 +1,16 @@
 """One instance on its way to durable storage: written in tmp/, flushed, renamed into new/, its name flushed.
 
-The order is the promise: only after all four may an instance be acknowledged. A failure at
-any of them leaves no trace and is told as `SpoolError`.
+The order is the promise: only after all four may an instance be acknowledged (ADR-0020 says
+why it is these system calls). A failure at any of them leaves no trace and is told as
+`SpoolError`.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from node.digest import Buffer, DatasetDigest
+from node.digest import Buffer
 from node.errors import DiskFullError, SpoolError
 
 WRITEV_BUFFERS = 512  # IOV_MAX is 1024 on Linux
@@ -26,24 +29,77 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 class Folders:
     """Descriptors of tmp/ and new/: an instance ends where it began, whatever is mounted meanwhile."""
 
-    root: Path
+    root: Path  # of new/
     tmp: int
     new: int
+
+
+class NameFlush:
+    """Flush a folder for all who wait: whoever comes while a flush runs shares the next one with the others.
+
+    A flush covers the names that were there when it began. So of n associations that have
+    renamed their files while one flush ran, one flushes and n - 1 wait for it.
+    """
+
+    def __init__(self, folder: int) -> None:
+        self._folder = folder
+        self._changed = threading.Condition()
+        self._asked = 0
+        self._done = 0
+        self._failed: dict[int, OSError] = {}
+        self._is_flushing = False
+
+    def __call__(self) -> None:
+        """Return when the names that were there at the call are on stable storage.
+
+        Raises:
+            OSError: the flush that was to cover them failed.
+        """
+        with self._changed:
+            self._asked += 1
+            ticket = self._asked
+            while self._is_flushing and self._done < ticket:
+                self._changed.wait()
+            if self._done < ticket:
+                self._flush()
+            error = self._failed.pop(ticket, None)
+        if error is not None:
+            raise error
+
+    def _flush(self) -> None:
+        covered, first = self._asked, self._done + 1
+        self._is_flushing = True
+        error = None
+        self._changed.release()
+        try:
+            os.fsync(self._folder)
+        except OSError as failed:
+            error = failed
+        finally:
+            self._changed.acquire()
+            self._is_flushing, self._done = False, covered
+            if error is not None:
+                self._failed |= dict.fromkeys(range(first, covered + 1), error)
+            self._changed.notify_all()
 
 
 class Incoming:
     """Bytes of one instance as they arrive. `commit` or `discard` ends it; `size` and `sha256` describe it.
 
-    As a context manager it discards what was not committed.
+    `file_meta` goes in front of them; the digest is that of what follows it. As a context
+    manager it discards what was not committed.
     """
 
-    def __init__(self, name: str, folders: Folders, *, is_durable: bool) -> None:
+    def __init__(
+        self, name: str, folders: Folders, flush_names: NameFlush | None, *, file_meta: bytes = b""
+    ) -> None:
         self.name = name
         self.size = 0
         self.sha256 = ""
         self._folders = folders
-        self._is_durable = is_durable
-        self._digest = DatasetDigest()
+        self._flush_names = flush_names
+        self._file_meta = file_meta
+        self._digest = hashlib.sha256()
         self._is_in_tmp = False
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -67,13 +123,16 @@ class Incoming:
             SpoolError: they cannot be written (DiskFullError: no space); the file is gone then.
         """
         fd = self._descriptor()
-        left = [memoryview(buffer).cast("B") for buffer in buffers]
-        for view in left:
-            self._digest.update(view)
-            self.size += len(view)
+        left = [*buffers]
+        for buffer in left:
+            self._digest.update(buffer)
+        if not self.size and self._file_meta:
+            left.insert(0, self._file_meta)
+        size = sum(map(len, left))
+        self.size += size
         try:
-            while left:
-                left = _after(left, os.writev(fd, left[:WRITEV_BUFFERS]))
+            while (written := os.writev(fd, left[:WRITEV_BUFFERS])) < size:
+                left, size = _after(left, written), size - written
         except OSError as error:
             self.discard()
             raise failure(error, "an instance cannot be written") from error
@@ -89,20 +148,20 @@ class Incoming:
         self.sha256 = self._digest.hexdigest()
         folders = self._folders
         try:
-            if self._is_durable:
+            if self._flush_names is not None:
                 os.fdatasync(fd)
             self._fd = None
             os.close(fd)
             os.rename(self.name, self.name, src_dir_fd=folders.tmp, dst_dir_fd=folders.new)
             self._is_in_tmp = False
-            if self._is_durable:
-                os.fsync(folders.new)
+            if self._flush_names is not None:
+                self._flush_names()
         except OSError as error:
             if not self._is_in_tmp:
                 _remove(self.name, folders.new)
             self.discard()
             raise failure(error, "an instance cannot be made durable") from error
-        return folders.root / "new" / self.name
+        return folders.root / self.name
 
     def discard(self) -> None:
         """Drop what was not committed, and every trace of it; may be called at any time, also twice."""
@@ -136,11 +195,11 @@ def failure(error: OSError, what: str) -> SpoolError:
     return SpoolError(f"{what}: {reason}; check the disk, its permissions and the limits of the process")
 
 
-def _after(buffers: list[memoryview], written: int) -> list[memoryview]:
+def _after(buffers: Sequence[Buffer], written: int) -> list[Buffer]:
     """Return what is left of `buffers` when `written` bytes of them have been taken."""
     for index, buffer in enumerate(buffers):
         if written < len(buffer):
-            return [buffer[written:], *buffers[index + 1 :]]
+            return [memoryview(buffer)[written:], *buffers[index + 1 :]]
         written -= len(buffer)
     return []
 

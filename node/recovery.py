@@ -67,7 +67,11 @@ def recover(repository: Repository, spool: Spool, now: datetime) -> int:
     """
     n = 0
     for paths in _batches(spool.recover()):
-        batch = [arrival for path in paths if (arrival := _read(path, repository, spool, now)) is not None]
+        batch = [
+            arrival
+            for path in paths
+            if (arrival := read_left_behind(path, repository, spool, now)) is not None
+        ]
         taken = take_in(repository, spool, batch, now)
         if taken.stuck:
             raise SpoolError(f"{len(taken.stuck)} instances stay in new/: {taken.problem}")
@@ -98,7 +102,13 @@ def rebuild(
     return n
 
 
-def _read(path: Path, repository: Repository, spool: Spool, now: datetime) -> Arrival | None:
+def read_left_behind(path: Path, repository: Repository, spool: Spool, now: datetime) -> Arrival | None:
+    """Describe a file of new/; None when there is nothing to register: it is gone, or was set aside.
+
+    Raises:
+        SpoolError: the file cannot be read.
+        RegistryError: it was set aside, and that cannot be noted.
+    """
     try:
         arrival = arrival_from_file(path)
     except FileNotFoundError:  # another process took it in meanwhile

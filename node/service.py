@@ -1,6 +1,7 @@
 """The wiring: which parts a node consists of, built in order, started, and stopped.
 
-    supervisor ─┬─ listener x N   spool, registrar, C-STORE SCP
+    supervisor ─┬─ registrar      takes receipts, writes arrivals to the registry
+                ├─ listener x N   spool, C-STORE SCP
                 ├─ worker         completion, jobs, processing, forwarding, sweep, retention
                 └─ web            health, metrics, API, pages
 
@@ -25,6 +26,7 @@ from node.supervisor import Supervisor, child_command, child_input
 
 PREPARE_TIMEOUT_S = 300.0  # a migration of a large registry may take minutes
 DRAIN_S = 15.0  # what runs at SIGTERM may end within this; the rest runs again at the next start
+RECOVERY_LOOK_S = 5.0
 EXIT_CONFIG = 2
 EXIT_LOCKED = 75  # EX_TEMPFAIL, sysexits.h
 
@@ -57,7 +59,7 @@ def serve(config: Config, *, only: str | None = None, log_level: str = "INFO") -
         )
         if prepare.returncode != 0:
             return prepare.returncode
-        return Supervisor(config, _roles(config, only), log_level=log_level).run()
+        return Supervisor(config, _roles(config, only), only=only, log_level=log_level).run()
     except SpoolError as error:
         logs.get("node.service").error("node.locked", error=str(error))
         return EXIT_LOCKED
@@ -67,14 +69,17 @@ def serve(config: Config, *, only: str | None = None, log_level: str = "INFO") -
 
 def _roles(config: Config, only: str | None) -> list[tuple[str, int]]:
     """Return the processes of this machine; the worker comes first, so that nothing waits for it."""
-    roles = [("worker", 0), ("web", 0), *(("listener", index) for index in range(config.node.listeners))]
-    return [role for role in roles if only in (None, role[0])]
+    receiving = [("registrar", 0), *(("listener", index) for index in range(config.node.listeners))]
+    if only == "listener":
+        return receiving
+    return [role for role in [("worker", 0), ("web", 0), *receiving] if only in (None, role[0])]
 
 
 def run_role(config: Config, role: str, index: int, *, ready: Ready, stop: threading.Event) -> int:
     """Run one process of the node until `stop` is set; return its exit code."""
     roles: dict[str, Callable[[], None]] = {
         "prepare": lambda: _prepare(config),
+        "registrar": lambda: _registrar(config, ready, stop),
         "listener": lambda: _listener(config, index, ready, stop),
         "worker": lambda: _worker(config, ready, stop),
         "web": lambda: _web(config, ready, stop),
@@ -102,38 +107,72 @@ def _prepare(config: Config) -> None:
     migrate(engine(config.registry_url))
 
 
-def _listener(config: Config, index: int, ready: Ready, stop: threading.Event) -> None:
-    """Receive: bytes to the spool, durable; rows to the registry, a moment later."""
-    from node.listener.server import ListenerServer
+def _registrar(config: Config, ready: Ready, stop: threading.Event) -> None:
+    """Register what the listeners of this machine receive, and first what a dead process left."""
+    from node.receipts import socket_path
+    from node.registrar import RegistrarServer
     from node.registration import Registrar
     from node.registry.database import engine
     from node.registry.repository import Repository
-    from node.retention import FreeSpace
     from node.spool import Spool
 
-    owner = f"{socket.gethostname()}-{index}".replace(".", "-")[-64:]
-    spool = Spool(config.spool_dir, owner, config.listener.durability)
+    run_dir = config.node.data_dir / "run"
+    spool = Spool(config.spool_dir, _owner("registrar"), config.listener.durability)
     repository = Repository(engine(config.registry_url))
     registrar = Registrar(repository, spool)
+    server = RegistrarServer(socket_path(run_dir), repository, spool, registrar)
     registrar.recover()
     registrar.start()
+    server.start()
+    pulse = Pulse(
+        run_dir, "registrar", lambda: (registrar.problem is None, registrar.problem or "registering", {})
+    )
+    pulse.start()
+    ready()
+    stop.wait()
+    registrar.stop()
+    server.stop()
+    pulse.stop()
+
+
+def _listener(config: Config, index: int, ready: Ready, stop: threading.Event) -> None:
+    """Receive: bytes to the spool, durable; what they are to the registrar, a moment later."""
+    from node.free_space import FreeSpace
+    from node.handover import Handover
+    from node.listener.server import ListenerServer, new_run
+    from node.receipts import Receipt, socket_path
+    from node.spool import Spool
+
+    run_dir = config.node.data_dir / "run"
+    spool = Spool(config.spool_dir, _owner(str(index)), config.listener.durability)
+    run = new_run(spool.owner)
+    handover = Handover(socket_path(run_dir), spool.owner, run)
+    for path in spool.recover():
+        handover.submit(Receipt(path.name, is_recovered=True))
+    handover.start()
+    while not handover.flush(RECOVERY_LOOK_S) and not stop.is_set():
+        logs.get("node.service").info("spool.recovering", pending=handover.pending)
     server = ListenerServer(
-        config, spool, registrar, repository, accepting=FreeSpace(config).accepting, index=index
+        config, spool, handover, run=run, accepting=FreeSpace(config).accepting, index=index
     )
     port = server.start()
 
     def examine() -> tuple[bool, str, dict[str, Any]]:
-        problem = registrar.problem or ("" if server.is_healthy() else "it no longer accepts associations")
-        counters = {**server.counters(), "pending": registrar.pending}
-        return not problem, problem or f"listening on port {port}", counters
+        problem = handover.problem or ("" if server.is_healthy() else "it no longer accepts associations")
+        return not problem, problem or f"listening on port {port}", server.counters()
 
-    pulse = Pulse(config.node.data_dir / "run", f"listener-{index}", examine)
+    pulse = Pulse(run_dir, f"listener-{index}", examine)
     pulse.start()
     ready(port)
     stop.wait()
     server.stop(DRAIN_S)
-    registrar.stop()
+    handover.stop()
     pulse.stop()
+
+
+def _owner(name: str) -> str:
+    """Return the name in the spool of a process of this machine."""
+    return f"{socket.gethostname()}-{name}".replace(".", "-")[-64:]
 
 
 def _worker(config: Config, ready: Ready, stop: threading.Event) -> None:

@@ -27,7 +27,7 @@ from typing import Literal
 
 from node.digest import digest
 from node.errors import InvalidUIDError, SpoolError
-from node.incoming import Folders, Incoming, failure
+from node.incoming import Folders, Incoming, NameFlush, failure
 from node.owners import Owners
 
 Durability = Literal["fsync", "flush"]
@@ -64,24 +64,25 @@ class Spool:
             for name in ("tmp", "new", "store", "owners", "unreadable"):
                 (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-            self._folders = Folders(root, os.open(root / "tmp", flags), os.open(root / "new", flags))
+            self._folders = Folders(root / "new", os.open(root / "tmp", flags), os.open(root / "new", flags))
         except OSError as error:
             raise failure(error, f"{root}: the spool cannot be set up") from error
+        self._flush_names = NameFlush(self._folders.new) if durability == "fsync" else None
 
     @property
     def is_durable(self) -> bool:
         """False where `durability` was set to "flush": then a power loss costs what was just acknowledged."""
         return self.durability == "fsync"
 
-    def open(self) -> Incoming:
-        """Begin a new instance.
+    def open(self, file_meta: bytes = b"") -> Incoming:
+        """Begin a new instance; `file_meta` is what goes in front of its data set.
 
         Raises:
             SpoolError: no file can be made (DiskFullError: no space).
         """
         self._claim()
         name = f"{self.owner}.{secrets.token_hex(16)}{SUFFIX}"
-        return Incoming(name, self._folders, is_durable=self.is_durable)
+        return Incoming(name, self._folders, self._flush_names, file_meta=file_meta)
 
     def store_path(self, study: str, series: str, sop: str) -> Path:
         """Return where an instance is kept.

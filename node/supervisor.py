@@ -55,14 +55,20 @@ class Child:
 class Supervisor:
     """The process tree of one node on one machine."""
 
-    def __init__(self, config: Config, roles: Iterable[tuple[str, int]], *, log_level: str = "INFO") -> None:
+    def __init__(
+        self,
+        config: Config,
+        roles: Iterable[tuple[str, int]],
+        *,
+        only: str | None = None,
+        log_level: str = "INFO",
+    ) -> None:
         self._config = config
         self._children = [Child(role, index) for role, index in roles]
         self._log_level = log_level
         self._stopping = threading.Event()
         self._run_dir = config.node.data_dir / "run"
-        whole = len({child.role for child in self._children}) > 1
-        self._ready_file = ready_file(config, only=None if whole else self._children[0].role)
+        self._ready_file = ready_file(config, only=only)
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; return the exit code (0 after an orderly stop)."""
@@ -161,7 +167,7 @@ class Supervisor:
         """Ask the listeners first, so that nothing new arrives while the others finish."""
         notify("STOPPING=1")
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        for wave in ("listener", "worker", "web"):
+        for wave in ("listener", "registrar", "worker", "web"):
             processes = [c.process for c in self._children if c.role == wave and c.process is not None]
             for process in processes:
                 if process.poll() is None:

@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Histogram
 
 from node import heartbeat
+from node.clock import utc_now
 from node.completion import CompletionPolicy
 from node.completion_loop import CompletionLoop
 from node.config import Config
@@ -18,7 +19,7 @@ from node.jobs import JobEngine
 from node.loops import Loop
 from node.processing import SeriesWork
 from node.registry.database import engine
-from node.registry.repository import Repository, utc_now
+from node.registry.repository import Repository
 from node.retention import Retention
 from node.runner import SeriesRunner
 from node.sweep import Sweep

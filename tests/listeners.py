@@ -11,6 +11,8 @@ from pathlib import Path
 
 from node.config import Config
 from node.listener.server import ListenerServer
+from node.receipts import Receipt
+from node.registrar import arrival_of
 from node.registry.arrivals import Arrival
 from node.spool import Spool
 from nodes import await_that
@@ -29,15 +31,16 @@ NAMES = {2: "AC", 3: "RJ", 4: "DATA", 5: "RELEASE-RQ", 6: "RELEASE-RP", 7: "ABOR
 class Registrar:
     """Keeps what is submitted; `problem` makes the registry fail, as the real one tells it."""
 
-    def __init__(self) -> None:
+    def __init__(self, new: Path = Path("new")) -> None:
+        self.new = new
         self.arrivals: list[Arrival] = []
         self.opened: list[dict[str, str]] = []
         self.closed: list[tuple[str, str, int, int]] = []
         self.problem: str | None = None
         self.pending = 0
 
-    def submit(self, arrival: Arrival) -> None:
-        self.arrivals.append(arrival)
+    def submit(self, receipt: Receipt, head: bytes = b"") -> None:
+        self.arrivals.append(arrival_of(receipt, head, self.new))
 
     def open_association(self, association: str, **who: str) -> None:
         self.opened.append({"association": association} | who)
@@ -57,7 +60,7 @@ class Listening:
         self.config = Config(**tables)
         self.spool = spool or Spool(self.config.spool_dir, "test", durability="flush")
         list(self.spool.recover())  # claims the spool, which takes a descriptor
-        self.registrar = Registrar()
+        self.registrar = Registrar(self.config.spool_dir / "new")
         self.server = ListenerServer(self.config, self.spool, self.registrar, accepting=accepting)
         self.port = self.server.start()
         self.base = census()

@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 
+from node.clock import utc_now
 from node.config import Config
 from node.forwarding.attempt import DeliveryWork
 from node.jobs import JobEngine
 from node.processing import SeriesWork
 from node.registry.database import engine
-from node.registry.repository import Repository, utc_now
+from node.registry.repository import Repository
 from node.runner import SeriesRunner
 from node.sweep import Sweep
 

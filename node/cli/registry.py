@@ -8,10 +8,11 @@ import click
 
 from node.cli.main import config_option, load_config
 from node.cli.progress import progress
+from node.clock import utc_now
 from node.recovery import rebuild as rebuild_from
 from node.registry.database import engine
 from node.registry.database import migrate as bring_up_to_date
-from node.registry.repository import Repository, utc_now
+from node.registry.repository import Repository
 from node.spool import Spool
 
 

@@ -12,10 +12,11 @@ from sqlalchemy import Engine
 
 from node.cli.main import config_option, load_config
 from node.cli.printing import format_options, print_rows
+from node.clock import utc_now
 from node.errors import NodeError
 from node.registry import queries
 from node.registry.database import engine, read_engine
-from node.registry.repository import Repository, utc_now
+from node.registry.repository import Repository
 from node.registry.states import SeriesState
 
 LIST_COLUMNS = [

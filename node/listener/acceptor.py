@@ -20,6 +20,8 @@ from node.listener.file_meta import Sender
 from node.listener.guards import GuardedProvider, GuardedSocket
 from node.listener.messages import Messages, Request
 from node.listener.open_associations import OpenAssociations
+from node.listener.pdata import message
+from node.listener.upper_layer import Provider
 from node.spool import valid_uid
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Parts:
     access: Access
     service: StoreService
     associations: OpenAssociations
+    provider: Provider
 
 
 class GuardedControl(ACSE):
@@ -89,11 +92,12 @@ class Acceptor(Association):
         self._news = threading.Event()
         self._sender: Sender | None = None
         self._n_received = self._n_bytes = 0
+        self._max_pdu = 0
         self._is_stopping = False
         super().__init__(ae, MODE_ACCEPTOR)
         self.name = f"association@{self.source_address}"
         self.acse = GuardedControl(self)
-        self.dul: GuardedProvider = GuardedProvider(self, self._news)
+        self.dul: GuardedProvider = parts.provider(self, self._news)
         self.dimse: Messages = Messages(self, self._news, self._begin)
 
     @property
@@ -111,6 +115,7 @@ class Acceptor(Association):
             self._parts.service.tally.association("rejected")
             log.warning("association.refused", reason=refusal.reason, source_address=self.source_address)
             return refusal.code
+        self._max_pdu = caller.max_pdu
         self._sender = Sender(
             caller.calling_ae_title.strip(), caller.called_ae_title.strip(), self.host, self._id
         )
@@ -161,6 +166,7 @@ class Acceptor(Association):
             self.cut()
             if self.dul.ident is not None:
                 self.dul.join()
+            self.dul.close()
             self.guarded_socket.close()
             self.dimse.discard()
             self._close()
@@ -200,7 +206,26 @@ class Acceptor(Association):
         self.is_aborted = False
         self.kill()
 
+    def answer_at_once(self, context_id: int, request: Request) -> None:
+        """Serve a request and send its response from the thread of the upper layer.
+
+        A peer that does not take it is gone, which the next read tells.
+        """
+        encoded = cs.encode(self._serve(request))
+        connection = self.guarded_socket.socket
+        if connection is None:
+            return
+        try:
+            connection.sendall(message(context_id, encoded, self._max_pdu))
+        except OSError:
+            self.guarded_socket.shut()
+        self.dul.restart_idle_timer()
+
     def _answer(self, context_id: int, request: Request) -> None:
+        self.dimse.respond(context_id, self._serve(request))
+
+    def _serve(self, request: Request) -> dict[int, int | str]:
+        """Do what was asked; return the elements of the response."""
         elements: dict[int, int | str] = {
             cs.MESSAGE_ID_RESPONDED_TO: request.message_id,
             cs.DATA_SET_TYPE: cs.NO_DATA_SET,
@@ -208,18 +233,17 @@ class Acceptor(Association):
         if valid_uid(request.sop_class_uid):
             elements[cs.AFFECTED_SOP_CLASS_UID] = request.sop_class_uid
         if request.reception is None:
-            elements |= {cs.COMMAND_FIELD: cs.C_ECHO_RSP, cs.STATUS: 0}
-        else:
-            answer = request.reception.finish()
-            elements |= {cs.COMMAND_FIELD: cs.C_STORE_RSP, cs.STATUS: answer.status}
-            if valid_uid(request.sop_instance_uid):
-                elements[cs.AFFECTED_SOP_INSTANCE_UID] = request.sop_instance_uid
-            if answer.comment:
-                elements[cs.ERROR_COMMENT] = answer.comment
-            if answer.status == 0:
-                self._n_received += 1
-                self._n_bytes += request.reception.size
-        self.dimse.respond(context_id, elements)
+            return elements | {cs.COMMAND_FIELD: cs.C_ECHO_RSP, cs.STATUS: 0}
+        answer = request.reception.finish()
+        elements |= {cs.COMMAND_FIELD: cs.C_STORE_RSP, cs.STATUS: answer.status}
+        if valid_uid(request.sop_instance_uid):
+            elements[cs.AFFECTED_SOP_INSTANCE_UID] = request.sop_instance_uid
+        if answer.comment:
+            elements[cs.ERROR_COMMENT] = answer.comment
+        if answer.status == 0:
+            self._n_received += 1
+            self._n_bytes += request.reception.size
+        return elements
 
     def _begin(self, command: Command) -> Reception:
         if self._sender is None:

@@ -2,7 +2,7 @@
 
     begin(command) -> Reception ── write(bytes) ... ──► finish() -> Answer
 
-Success leaves here only after the bytes are durable and the registrar has them. What is
+Success leaves here only after the bytes are durable. What is
 wrong with the node is A7xx, so that the sender tries again; what is wrong with the object
 is A9xx, Cxxx or 0117, and final. Source: PS3.4 B.2.3, PS3.7 annex C.
 """
@@ -10,23 +10,23 @@ is A9xx, Cxxx or 0117, and final. Source: PS3.4 B.2.3, PS3.7 annex C.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from node import logs
+from node.clock import utc_now
 from node.digest import Buffer
 from node.errors import DiskFullError, NodeError, SpoolError
-from node.header_facts import HEAD_BYTES, UNREADABLE, facts
+from node.header_facts import HEAD_BYTES, UNREADABLE, identity
 from node.incoming import Incoming
 from node.listener.file_meta import Sender, file_meta
 from node.listener.tally import Tally
-from node.registry.arrivals import Arrival
-from node.registry.repository import utc_now
+from node.receipts import HEAD_BYTES as FIRST_LOOK_BYTES
+from node.receipts import Receipt
 from node.spool import valid_uid
 
-FIRST_LOOK_BYTES = 65536  # holds nearly every header up to its last wanted element
 IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 log = logs.get("node.listener")
@@ -58,19 +58,19 @@ INVALID_INSTANCE = Answer(0x0117, "SOP instance UID is not a valid UID")
 class Spooling(Protocol):
     """What is needed of `node.spool.Spool`."""
 
-    def open(self) -> Incoming:
+    def open(self, file_meta: bytes = b"") -> Incoming:
         """Begin a new instance."""
 
 
 class Registering(Protocol):
-    """What is needed of `node.registration.Registrar`."""
+    """What is needed of `node.handover.Handover`."""
 
     @property
     def problem(self) -> str | None:
         """Why instances cannot be registered at the moment."""
 
-    def submit(self, arrival: Arrival) -> None:
-        """Take an instance that is durable."""
+    def submit(self, receipt: Receipt, head: bytes) -> None:
+        """Take an instance that is durable, and the first bytes of its data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,28 +164,33 @@ class Reception:
         self._incoming: Incoming | None = None
         self._head = bytearray()
         self._head_limit = FIRST_LOOK_BYTES
-        self._facts: dict[str, Any] | None = None
+        self._identity: dict[str, Any] | None = None
         self._has_ended = False
 
     def write(self, data: Buffer) -> None:
         """Take the next bytes of the data set. Does not raise: what fails is told by `finish`."""
-        self.size += len(data)
-        if self._refusal is not None or not data:
+        self.writev((data,))
+
+    def writev(self, buffers: Sequence[Buffer]) -> None:
+        """Take the next bytes, in several buffers. Does not raise: what fails is told by `finish`."""
+        size = sum(map(len, buffers))
+        self.size += size
+        if self._refusal is not None or not size:
             return
         if self.size > self._service.max_bytes:
             self._fail(TOO_LONG)
             return
         try:
             if self._incoming is None:
-                self._incoming = self._service.spool.open()
-                self._incoming.writev((self._file_meta(), data))
-            else:
-                self._incoming.write(data)
+                self._incoming = self._service.spool.open(self._file_meta())
+            self._incoming.writev(buffers)
         except DiskFullError as error:
             self._fail(DISK_FULL, error)
         except SpoolError as error:
             self._fail(SPOOL_FAILED, error)
-        self._keep_head(data)
+        if len(self._head) < self._head_limit:
+            for buffer in buffers:
+                self._keep_head(buffer)
 
     def finish(self) -> Answer:
         """Make the object durable and hand it to the registrar; return the answer to the sender."""
@@ -232,23 +237,24 @@ class Reception:
         if self._service.registrar.problem is not None:
             return REGISTRY_FAILED
         path = incoming.commit()
+        command, sender = self.command, self.sender
         self._service.registrar.submit(
-            Arrival(
-                sop_instance_uid=found["SOPInstanceUID"],
-                sop_class_uid=found["SOPClassUID"],
-                transfer_syntax_uid=self.command.transfer_syntax_uid,
-                study_instance_uid=found["StudyInstanceUID"],
-                series_instance_uid=found["SeriesInstanceUID"],
-                path=path,
-                size_bytes=incoming.size,
-                sha256=incoming.sha256,
-                received_at=self._service.now(),
-                calling_ae_title=self.sender.calling_ae_title,
-                called_ae_title=self.sender.called_ae_title,
-                source_address=self.sender.source_address,
-                association=self.sender.association,
-                facts=found,
-            )
+            Receipt(
+                path.name,
+                command.sop_instance_uid,
+                command.sop_class_uid,
+                command.transfer_syntax_uid,
+                found["StudyInstanceUID"],
+                found["SeriesInstanceUID"],
+                incoming.size,
+                incoming.sha256,
+                self._service.now(),
+                sender.calling_ae_title,
+                sender.called_ae_title,
+                sender.source_address,
+                sender.association,
+            ),
+            bytes(self._head[:FIRST_LOOK_BYTES]),
         )
         return SUCCESS
 
@@ -269,25 +275,25 @@ class Reception:
         )
 
     def _keep_head(self, data: Buffer) -> None:
-        """Keep the first bytes for `_header`: more of them only where 64 KiB do not show the UIDs."""
+        """Keep the first bytes: more of them only where 16 KiB do not show the UIDs."""
         room = self._head_limit - len(self._head)
         if room <= 0 or self._refusal is not None:
             return
         self._head += data[:room]
         if len(self._head) >= self._head_limit:
-            self._facts = self._look()
-            if UNREADABLE in self._facts and self._head_limit < HEAD_BYTES:
+            self._identity = self._look()
+            if UNREADABLE in self._identity and self._head_limit < HEAD_BYTES:
                 self._head_limit = HEAD_BYTES
                 self._head += data[room : room + HEAD_BYTES - len(self._head)]
-                self._facts = None
+                self._identity = None
 
     def _header(self) -> dict[str, Any]:
-        if self._facts is None:
-            self._facts = self._look()
-        return self._facts
+        if self._identity is None:
+            self._identity = self._look()
+        return self._identity
 
     def _look(self) -> dict[str, Any]:
-        return facts(self._head, transfer_syntax_uid=self.command.transfer_syntax_uid)
+        return identity(bytes(self._head), self.command.transfer_syntax_uid)
 
 
 def _judge(found: dict[str, Any], command: Command) -> Answer | None:

@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
@@ -48,17 +48,20 @@ class GuardedSocket(AssociationSocket):
         super().__init__(assoc, client_socket=connection)
         self._acceptor = assoc
         self._last_read = time.monotonic()
-        self._is_over = False
+        self._unread = bytearray()
+        self.is_over = False  # nothing more is to be read
 
     @property
     def ready(self) -> bool:
         """Say whether a PDU is to be read; wait a moment for one."""
         connection, provider = self.socket, self._acceptor.dul
-        if connection is None or self._is_over:
+        if connection is None or self.is_over:
             if provider.state_machine.current_state == "Sta1":
                 provider.kill_dul()
             time.sleep(BUSY_POLL_S)
             return False
+        if self._unread:
+            return True
         if not self._acceptor.dimse.requests.empty():  # one request is served, one waits: enough
             time.sleep(BUSY_POLL_S)
             return False
@@ -70,7 +73,7 @@ class GuardedSocket(AssociationSocket):
             poller.register(connection.fileno(), select.POLLIN)
             return bool(poller.poll((IDLE_POLL_S if is_idle else BUSY_POLL_S) * 1000))
         except (OSError, ValueError):
-            self._is_over = True
+            self.is_over = True
             self.event_queue.put("Evt17")
             return False
 
@@ -83,7 +86,7 @@ class GuardedSocket(AssociationSocket):
         try:
             return self._recv(nr_bytes)
         except OSError:
-            self._is_over = True
+            self.is_over = True
             raise
 
     def _recv(self, nr_bytes: int) -> bytearray:
@@ -95,12 +98,14 @@ class GuardedSocket(AssociationSocket):
         wait_s = HEADER_TIMEOUT_S if is_header else max(PDU_TIMEOUT_S, nr_bytes / SLOWEST_BYTES_PER_S)
         deadline = time.monotonic() + wait_s
         data = bytearray(nr_bytes)
-        at = 0
+        at = min(len(self._unread), nr_bytes)
+        data[:at] = self._unread[:at]
+        del self._unread[:at]
         with memoryview(data) as view:
             while at < nr_bytes:
                 count = self._receive_into(view[at:], deadline)
                 if not count:
-                    self._is_over = True
+                    self.is_over = True
                     break
                 at += count
         self._last_read = time.monotonic()
@@ -118,6 +123,10 @@ class GuardedSocket(AssociationSocket):
             self.event_queue.put("Evt17")
             return
         super().send(bytestream)
+
+    def unread(self, data: bytes) -> None:
+        """Put back what was read but belongs to whoever reads next."""
+        self._unread += data
 
     def shut(self) -> None:
         """Cut the connection; whoever waits on it is woken."""
@@ -140,7 +149,7 @@ class GuardedSocket(AssociationSocket):
             self._tell("pdu.too_slow", expected=len(view))
             raise TimeoutError("a PDU did not come in time")
         connection.settimeout(left)
-        _acknowledge_now(connection)
+        acknowledge_now(connection)
         return connection.recv_into(view)
 
     def _limit(self) -> int:
@@ -175,10 +184,17 @@ class MonotonicTimer(Timer):
         self._end_time = time.monotonic()
 
 
+class Settable(Protocol):
+    """What is needed of `threading.Event`."""
+
+    def set(self) -> None:
+        """Tell whoever waits."""
+
+
 class Signalling(queue.Queue[Any]):
     """A queue that also sets an event, so that one thread can wait for several queues."""
 
-    def __init__(self, news: threading.Event) -> None:
+    def __init__(self, news: Settable) -> None:
         super().__init__()
         self._news = news
 
@@ -220,6 +236,9 @@ class GuardedProvider(DULServiceProvider):
         """Begin to count the silence of the peer anew: what this node needed to answer does not count."""
         self._idle_timer.restart()
 
+    def close(self) -> None:
+        """Give back what is left; the thread must have ended."""
+
     def _abort_now(self) -> None:
         self._acceptor.is_aborted = True
         self._acceptor.is_established = False
@@ -239,7 +258,7 @@ def cut(connection: socket.socket) -> None:
         return
 
 
-def _acknowledge_now(connection: socket.socket) -> None:
+def acknowledge_now(connection: socket.socket) -> None:
     """Re-arm TCP_QUICKACK, which the kernel drops: a delayed ACK costs senders with Nagle 40 ms an object."""
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

@@ -1,8 +1,9 @@
 """From P-DATA fragments to requests: the command set in memory, the data set straight to the spool.
 
-Serves C-STORE and C-ECHO; a C-CANCEL has nothing to cancel here and is dropped. Anything
-else breaks the presentation contexts that were accepted, and ends the association.
-Source: PS3.8 annex E, PS3.7 sections 9.1 and 9.3.
+This is pynetdicom's way, one primitive after the other. It serves all but C-STORE, which
+goes by `store_stream`; and C-STORE too where that is not used. A C-CANCEL has nothing to
+cancel here and is dropped. Anything else breaks the presentation contexts that were
+accepted, and ends the association. Source: PS3.8 annex E, PS3.7 sections 9.1 and 9.3.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from node import command_set as cs
 from node import logs
 from node.listener.c_store import Command, Reception
 from node.listener.guards import Signalling
+from node.listener.pdata import HEADER_BYTES, IS_COMMAND, IS_LAST, ProtocolError
 
 if TYPE_CHECKING:
     import threading
@@ -26,14 +28,8 @@ if TYPE_CHECKING:
     from node.listener.acceptor import Acceptor
 
 COMMAND_LIMIT_BYTES = 65536  # of one command set; the longest legal C-STORE-RQ has under 400
-IS_COMMAND, IS_LAST = 1, 2  # message control header
-PDV_OVERHEAD_BYTES = 6
 
 log = logs.get("node.listener")
-
-
-class ProtocolError(Exception):
-    """The peer sent what has no place here; the association ends with an A-P-ABORT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +71,31 @@ class Messages(DIMSEServiceProvider):
             )
             self.dul.event_queue.put("Evt19")
 
+    def context(self, context_id: int) -> tuple[str, str]:
+        """Return abstract and transfer syntax of a presentation context.
+
+        Raises:
+            ProtocolError: it was not accepted.
+        """
+        context = self._acceptor.accepted_context(context_id)
+        if context is None:
+            raise ProtocolError(f"presentation context {context_id} was not accepted")
+        return context
+
+    def begin_store(self, message_id: int, command: dict[int, bytes], context: tuple[str, str]) -> Request:
+        """Begin to receive the object of a C-STORE-RQ.
+
+        Raises:
+            ProtocolError: the command does not say which instance it is.
+        """
+        if cs.AFFECTED_SOP_INSTANCE_UID not in command:
+            raise ProtocolError("a C-STORE without Affected SOP Instance UID")
+        sop_class = cs.text(command, cs.AFFECTED_SOP_CLASS_UID)
+        sop_instance = cs.text(command, cs.AFFECTED_SOP_INSTANCE_UID)
+        has_data_set = cs.number(command, cs.DATA_SET_TYPE) not in (cs.NO_DATA_SET, None)
+        reception = self._begin(Command(sop_class, sop_instance, *context, has_data_set=has_data_set))
+        return Request(message_id, sop_class, sop_instance, reception)
+
     def next_request(self) -> tuple[int, Request] | None:
         """Return the next complete request and its context, or None when there is none."""
         try:
@@ -86,7 +107,7 @@ class Messages(DIMSEServiceProvider):
     def respond(self, context_id: int, elements: dict[int, int | str]) -> None:
         """Send a response without a data set."""
         encoded = cs.encode(elements)
-        room = (self.maximum_pdu_size or len(encoded) + PDV_OVERHEAD_BYTES) - PDV_OVERHEAD_BYTES
+        room = (self.maximum_pdu_size or len(encoded) + HEADER_BYTES) - HEADER_BYTES
         for at in range(0, len(encoded), room):
             control = IS_COMMAND | (IS_LAST if at + room >= len(encoded) else 0)
             primitive = P_DATA()
@@ -129,28 +150,18 @@ class Messages(DIMSEServiceProvider):
         if kind == cs.C_CANCEL_RQ and not has_data_set:
             self._context_id = None
             return
-        context = self._acceptor.accepted_context(context_id)
-        if context is None:
-            raise ProtocolError(f"presentation context {context_id} was not accepted")
+        context = self.context(context_id)
         if message_id is None or kind not in (cs.C_STORE_RQ, cs.C_ECHO_RQ):
             name = "no command field" if kind is None else f"command field 0x{kind:04X}"
             raise ProtocolError(f"{name}, message id {message_id}: no request that is served here")
-        abstract_syntax, transfer_syntax = context
-        sop_class = cs.text(command, cs.AFFECTED_SOP_CLASS_UID)
-        if (kind == cs.C_ECHO_RQ) != (abstract_syntax == cs.VERIFICATION):
-            raise ProtocolError(f"command field 0x{kind:04X} in a context of {abstract_syntax}")
+        if (kind == cs.C_ECHO_RQ) != (context[0] == cs.VERIFICATION):
+            raise ProtocolError(f"command field 0x{kind:04X} in a context of {context[0]}")
         if kind == cs.C_ECHO_RQ:
             if has_data_set:
                 raise ProtocolError("a C-ECHO with a data set")
-            self._done(Request(message_id, sop_class))
+            self._done(Request(message_id, cs.text(command, cs.AFFECTED_SOP_CLASS_UID)))
             return
-        sop_instance = cs.text(command, cs.AFFECTED_SOP_INSTANCE_UID)
-        if cs.AFFECTED_SOP_INSTANCE_UID not in command:
-            raise ProtocolError("a C-STORE without Affected SOP Instance UID")
-        reception = self._begin(
-            Command(sop_class, sop_instance, abstract_syntax, transfer_syntax, has_data_set=has_data_set)
-        )
-        self._receiving = Request(message_id, sop_class, sop_instance, reception)
+        self._receiving = self.begin_store(message_id, command, context)
         if not has_data_set:
             self._done(self._receiving)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import secrets
 import select
 import socket
 import ssl
@@ -52,7 +51,7 @@ class Port(ThreadedAssociationServer):
         self.parts = parts
         self.ticked_at = time.monotonic()
         self._is_shared = is_shared
-        self._prefix = f"{prefix}{secrets.token_hex(4)}-"
+        self._prefix = prefix
         self._numbers = itertools.count(1)
         super().__init__(ae, address, ae.ae_title, [], ssl_context=tls, request_handler=Connection)
 

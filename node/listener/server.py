@@ -10,6 +10,7 @@ it, if so, `association.silent`, `association.malformed`, `association.protocol_
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from node.listener.access import Access, tls_context
 from node.listener.c_store import Registering, Spooling, StoreService
 from node.listener.open_associations import AssociationNotes, OpenAssociations
 from node.listener.port import ACCEPT_POLL_S, Port
-from node.registry.repository import utc_now
+from node.listener.upper_layer import provider
 
 DRAIN_TIMEOUT_S = 20.0  # the node has 30 s to stop
 FAREWELL_S = 1.0  # for peers to take the A-ABORT, once nothing is in flight
@@ -45,18 +46,11 @@ class Spool(Spooling, Protocol):
 
 
 class Registrar(Registering, AssociationNotes, Protocol):
-    """What is needed of `node.registration.Registrar`."""
+    """What is needed of `node.handover.Handover`."""
 
     @property
     def pending(self) -> int:
         """How many instances are durable but not registered yet."""
-
-
-class AssociationEnds(Protocol):
-    """What is needed of `node.registry.repository.Repository`."""
-
-    def lose_associations(self, prefix: str, now: Any) -> int:
-        """Note as lost the open associations of a process that died."""
 
 
 class ListenerServer:
@@ -67,16 +61,15 @@ class ListenerServer:
         config: Config,
         spool: Spool,
         registrar: Registrar,
-        repository: AssociationEnds | None = None,
         *,
+        run: str = "",
         accepting: Callable[[], bool] | None = None,
         index: int = 0,
     ) -> None:
         self._config = config
         self._registrar = registrar
-        self._repository = repository
         self._index = index
-        self._prefix = f"{spool.owner[-OWNER_LENGTH:]}:"
+        self._run = run or new_run(spool.owner)
         self._service = StoreService(
             spool,
             registrar,
@@ -92,21 +85,19 @@ class ListenerServer:
 
         Raises:
             ConfigError: the address is taken or not of this machine, or TLS cannot be set up.
-            RegistryError: the associations of a process that died cannot be noted as lost.
         """
         node = self._config.node
         tls = tls_context(self._config.tls)
-        if self._repository is not None:
-            self._repository.lose_associations(self._prefix, utc_now())
         silence_pynetdicom()
-        parts = Parts(Access(node.ae_title, self._config.listener), self._service, self._associations)
+        access = Access(node.ae_title, self._config.listener)
+        parts = Parts(access, self._service, self._associations, provider())
         try:
             port = Port(
                 self._entity(),
                 (node.host, node.port),
                 parts,
                 tls=tls,
-                prefix=self._prefix,
+                prefix=self._run,
                 is_shared=node.listeners > 1,
             )
         except OSError as error:
@@ -179,6 +170,11 @@ class ListenerServer:
     def _join(self, deadline: float) -> None:
         for acceptor in self._associations.acceptors():
             acceptor.join(max(0.0, deadline - time.monotonic()))
+
+
+def new_run(owner: str) -> str:
+    """Return what the ids of associations begin with in this run of a process: no other run has the same."""
+    return f"{owner[-OWNER_LENGTH:]}:{secrets.token_hex(4)}-"
 
 
 def silence_pynetdicom() -> None:

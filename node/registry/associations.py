@@ -49,13 +49,15 @@ def closed(  # noqa: PLR0913 - the columns of an association
     _look_again(connection, association)
 
 
-def lose_open(connection: Connection, prefix: str, now: datetime) -> int:
-    """Note as lost the open associations of a process that died; their ids begin with `prefix`."""
-    found = connection.scalars(
-        select(Association.id).where(
-            Association.end.is_(None), Association.id.startswith(prefix, autoescape=True)
-        )
-    ).all()
+def lose_open(connection: Connection, prefix: str, now: datetime, but: str = "") -> int:
+    """Note as lost the open associations of a process that died: their ids begin with `prefix`.
+
+    Those that begin with `but` are of a process that lives.
+    """
+    mine = Association.id.startswith(prefix, autoescape=True)
+    if but:
+        mine &= ~Association.id.startswith(but, autoescape=True)
+    found = connection.scalars(select(Association.id).where(Association.end.is_(None), mine)).all()
     for association in found:
         connection.execute(
             update(Association).where(Association.id == association).values(ended_at=now, end="lost")

@@ -8,11 +8,12 @@ gone or refuses, and then nothing was written. Times are UTC without zone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, update
 
+from node.clock import utc_now
 from node.registry import associations, deliveries, lifecycle, operator, registering, results
 from node.registry.arrivals import Arrival, Registered
 from node.registry.associations import End
@@ -20,11 +21,6 @@ from node.registry.database import writing
 from node.registry.history import record
 from node.registry.schema import Series
 from node.registry.states import SeriesState
-
-
-def utc_now() -> datetime:
-    """Return the time as the registry keeps it: UTC without zone."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 class Repository:
@@ -69,10 +65,10 @@ class Repository:
         with writing(self.engine) as connection:
             associations.closed(connection, association, end, n_received=n_received, n_bytes=n_bytes, now=now)
 
-    def lose_associations(self, prefix: str, now: datetime) -> int:
+    def lose_associations(self, prefix: str, now: datetime, *, but: str = "") -> int:
         """Note as lost the open associations of a process that died. See `associations.lose_open`."""
         with writing(self.engine) as connection:
-            return associations.lose_open(connection, prefix, now)
+            return associations.lose_open(connection, prefix, now, but)
 
     # how a series goes on
 

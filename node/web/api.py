@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException, Query
 from sqlalchemy import Engine
 
+from node.clock import utc_now
 from node.config import Config
 from node.errors import IllegalMoveError, RegistryError
 from node.registry import queries
-from node.registry.repository import Repository, utc_now
+from node.registry.repository import Repository
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Action = Literal["complete", "reprocess", "release", "reject"]

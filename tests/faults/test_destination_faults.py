@@ -12,9 +12,9 @@ import pytest
 
 import data
 from faulty_peers import RawPeer, ScriptedPeer
+from node.clock import utc_now
 from node.forwarding.attempt import DeliveryWork
 from node.jobs import JobEngine
-from node.registry.repository import utc_now
 from node.sweep import Sweep
 from registered import SERIES, STUDY, Node
 

@@ -25,7 +25,8 @@ RECEIVER = textwrap.dedent("""
     from node.intake import take_in
     from node.recovery import arrival_from_file
     from node.registry.database import engine, migrate
-    from node.registry.repository import Repository, utc_now
+    from node.clock import utc_now
+    from node.registry.repository import Repository
     from node.spool import Spool
 
     folder, step, when, n = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])

@@ -116,7 +116,7 @@ def test_a_silent_association_is_aborted_after_the_network_timeout(tmp_path: Pat
 def test_the_time_that_the_node_needs_does_not_count_as_silence(tmp_path: Path) -> None:
     with listening(tmp_path, listener={"network_timeout_s": 1.0}) as node:
         may_end = threading.Event()
-        node.registrar.submit = lambda _arrival: may_end.wait(10)
+        node.registrar.submit = lambda *_: may_end.wait(10)
         with RawPeer(node.port) as peer:
             peer.associate()
             answered = threading.Thread(target=lambda: statuses.append(peer.store(dataset())))

@@ -32,10 +32,10 @@ class FailingSpool:
     def __init__(self, spool: Spool, error: SpoolError, *, at: str, write: int = 1) -> None:
         self._spool, self._error, self._at, self._write = spool, error, at, write
 
-    def open(self):
+    def open(self, file_meta=b""):
         if self._at == "open":
             raise self._error
-        incoming = self._spool.open()
+        incoming = self._spool.open(file_meta)
         if self._at == "write":
             incoming.writev = self._failing(incoming, incoming.writev)
         else:
@@ -66,7 +66,7 @@ def spool(tmp_path: Path):
 
 @pytest.fixture
 def service(spool: Spool) -> StoreService:
-    return StoreService(spool, Registrar())
+    return StoreService(spool, Registrar(spool.root / "new"))
 
 
 def command(**over) -> Command:

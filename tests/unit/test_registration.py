@@ -9,6 +9,7 @@ import pytest
 
 import data
 from node import registration
+from node.clock import utc_now
 from node.digest import digest
 from node.header_facts import facts
 from node.intake import series_of, take_in
@@ -16,7 +17,7 @@ from node.part10 import read_file_meta
 from node.recovery import arrival_from_file, rebuild, recover
 from node.registration import Registrar
 from node.registry import database
-from node.registry.repository import Repository, utc_now
+from node.registry.repository import Repository
 from node.spool import Spool
 from registries import NOON, arrival, registry, rows
 

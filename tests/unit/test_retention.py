@@ -3,7 +3,8 @@
 import pytest
 
 from node.config import Config
-from node.retention import FreeSpace, Retention
+from node.free_space import FreeSpace
+from node.retention import Retention
 from registered import SERIES, STUDY, Node
 
 GB = 1_000_000_000
