@@ -21,8 +21,10 @@ from node import logs
 from node.config import Config
 from node.errors import ConfigError, NodeError, SpoolError
 from node.heartbeat import Pulse
+from node.reload import Reload
 from node.supervisor import Supervisor, child_command, child_input
 
+CHECK_TIMEOUT_S = 60.0  # of a configuration that is read again
 PREPARE_TIMEOUT_S = 300.0  # a migration of a large registry may take minutes
 DRAIN_S = 15.0  # what runs at SIGTERM may end within this; the rest runs again at the next start
 EXIT_CONFIG = 2
@@ -36,8 +38,19 @@ class Ready(Protocol):
         """Say so."""
 
 
-def serve(config: Config, *, only: str | None = None, log_level: str = "INFO") -> int:
+class Follow(Protocol):
+    """Has every change of the configuration handed to a function, from a thread of its own."""
+
+    def __call__(self, reload: Callable[[Config], None]) -> None:
+        """Begin to."""
+
+
+def serve(
+    config: Config, *, read: Callable[[], Config], only: str | None = None, log_level: str = "INFO"
+) -> int:
     """Check, prepare and run the node until it is told to stop; return its exit code.
+
+    `read` reads the configuration again, when SIGHUP asks for it.
 
     What needs large libraries is done in a process that ends, so the supervisor stays small.
     """
@@ -57,12 +70,32 @@ def serve(config: Config, *, only: str | None = None, log_level: str = "INFO") -
         )
         if prepare.returncode != 0:
             return prepare.returncode
-        return Supervisor(config, _roles(config, only), log_level=log_level).run()
+        reload = Reload(config, read, lambda wanted: _mistakes(wanted, log_level))
+        return Supervisor(reload, _roles(config, only), log_level=log_level).run()
     except SpoolError as error:
         logs.get("node.service").error("node.locked", error=str(error))
         return EXIT_LOCKED
     finally:
         spool.close()
+
+
+def _mistakes(config: Config, log_level: str) -> list[str]:
+    """Return what `check-config` would say of a configuration, found in a process that ends."""
+    try:
+        checked = subprocess.run(
+            child_command("check", 0, log_level),
+            input=child_input(config),
+            text=True,
+            capture_output=True,
+            timeout=CHECK_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return [f"its check took more than {CHECK_TIMEOUT_S:.0f} s"]
+    if checked.returncode == 0:
+        return []
+    said = checked.stderr.splitlines() or ["nothing"]
+    return said if checked.returncode == EXIT_CONFIG else [f"its check failed: {said[-1]}"]
 
 
 def _roles(config: Config, only: str | None) -> list[tuple[str, int]]:
@@ -71,11 +104,14 @@ def _roles(config: Config, only: str | None) -> list[tuple[str, int]]:
     return [role for role in roles if only in (None, role[0])]
 
 
-def run_role(config: Config, role: str, index: int, *, ready: Ready, stop: threading.Event) -> int:
+def run_role(  # noqa: PLR0913 - what a process is given
+    config: Config, role: str, index: int, *, ready: Ready, stop: threading.Event, follow: Follow
+) -> int:
     """Run one process of the node until `stop` is set; return its exit code."""
     roles: dict[str, Callable[[], None]] = {
+        "check": lambda: _check(config),
         "prepare": lambda: _prepare(config),
-        "listener": lambda: _listener(config, index, ready, stop),
+        "listener": lambda: _listener(config, index, ready, stop, follow),
         "worker": lambda: _worker(config, ready, stop),
         "web": lambda: _web(config, ready, stop),
     }
@@ -91,6 +127,13 @@ def run_role(config: Config, role: str, index: int, *, ready: Ready, stop: threa
     return 0
 
 
+def _check(config: Config) -> None:
+    """Check a configuration that is to be taken over while the node runs."""
+    from node.precheck import check
+
+    check(config)
+
+
 def _prepare(config: Config) -> None:
     """Check the configuration, make the folders and bring the registry up to date, before anything starts."""
     from node.precheck import check
@@ -102,7 +145,7 @@ def _prepare(config: Config) -> None:
     migrate(engine(config.registry_url))
 
 
-def _listener(config: Config, index: int, ready: Ready, stop: threading.Event) -> None:
+def _listener(config: Config, index: int, ready: Ready, stop: threading.Event, follow: Follow) -> None:
     """Receive: bytes to the spool, durable; rows to the registry, a moment later."""
     from node.listener.server import ListenerServer
     from node.registration import Registrar
@@ -125,11 +168,13 @@ def _listener(config: Config, index: int, ready: Ready, stop: threading.Event) -
     def examine() -> tuple[bool, str, dict[str, Any]]:
         problem = registrar.problem or ("" if server.is_healthy() else "it no longer accepts associations")
         counters = {**server.counters(), "pending": registrar.pending}
+        server.warn_of_expiry()
         return not problem, problem or f"listening on port {port}", counters
 
     pulse = Pulse(config.node.data_dir / "run", f"listener-{index}", examine)
     pulse.start()
     ready(port)
+    follow(server.reload)
     stop.wait()
     server.stop(DRAIN_S)
     registrar.stop()

@@ -5,7 +5,8 @@ left) · `connection.failed` · `association.accepted`, `association.refused` (w
 words), then one of `association.released`, `association.aborted`, `association.lost`; before
 it, if so, `association.silent`, `association.malformed`, `association.protocol_error`,
 `pdu.too_long`, `pdu.too_slow` · `instance.refused` (with status and reason),
-`instance.not_durable`, `instance.failed`, `disk.unknown`.
+`instance.not_durable`, `instance.failed`, `disk.unknown` · `listener.reloaded`,
+`certificate.expires`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from socketserver import BaseServer
 from typing import Any, Protocol
 
@@ -24,10 +26,13 @@ from node.config import Config
 from node.errors import ConfigError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.listener.acceptor import Parts
-from node.listener.access import Access, tls_context
+from node.listener.access import Access
 from node.listener.c_store import Registering, Spooling, StoreService
 from node.listener.open_associations import AssociationNotes, OpenAssociations
 from node.listener.port import ACCEPT_POLL_S, Port
+from node.listener.quotas import Quotas
+from node.listener.tls import Expiry, not_after, tls_context
+from node.listener.users import users
 from node.registry.repository import utc_now
 
 DRAIN_TIMEOUT_S = 20.0  # the node has 30 s to stop
@@ -83,7 +88,13 @@ class ListenerServer:
             max_bytes=config.listener.max_instance_mb * 1024**2,
             accepting=accepting or (lambda: True),
         )
-        self._associations = OpenAssociations(registrar)
+        self._associations = OpenAssociations(
+            registrar,
+            max_per_host=config.listener.max_connections_per_host,
+            refused=self._service.tally.refused,
+        )
+        self._quotas = Quotas(config.listener.peer)
+        self._expiry: Expiry | None = None
         self._port: Port | None = None
         self._thread: threading.Thread | None = None
 
@@ -91,7 +102,7 @@ class ListenerServer:
         """Listen; return the TCP port.
 
         Raises:
-            ConfigError: the address is taken or not of this machine, or TLS cannot be set up.
+            ConfigError: the address is taken or not of this machine, or TLS or users cannot be set up.
             RegistryError: the associations of a process that died cannot be noted as lost.
         """
         node = self._config.node
@@ -99,7 +110,8 @@ class ListenerServer:
         if self._repository is not None:
             self._repository.lose_associations(self._prefix, utc_now())
         silence_pynetdicom()
-        parts = Parts(Access(node.ae_title, self._config.listener), self._service, self._associations)
+        parts = self._parts(self._config)
+        self._expiry = _expiry(self._config)
         try:
             port = Port(
                 self._entity(),
@@ -127,6 +139,31 @@ class ListenerServer:
             tls=tls is not None,
         )
         return port.number
+
+    def reload(self, config: Config) -> None:
+        """Let new peers, limits, users and certificates hold for new connections; open ones go on untouched.
+
+        Nothing changes unless everything can change.
+
+        Raises:
+            ConfigError: a file of certificates or users cannot be used.
+        """
+        tls, parts, expiry = tls_context(config.tls), self._parts(config), _expiry(config)
+        listener, port = config.listener, self._port
+        if port is None:
+            return
+        self._quotas.reload(listener.peer)
+        self._service.max_bytes = listener.max_instance_mb * 1024**2
+        self._associations.max_per_host = listener.max_connections_per_host
+        port.ae.acse_timeout, port.ae.network_timeout = listener.acse_timeout_s, listener.network_timeout_s
+        port.ssl_context, port.parts = tls, parts
+        self._expiry = expiry
+        log.info("listener.reloaded", listener=self._index, peers=len(listener.peer), tls=tls is not None)
+
+    def warn_of_expiry(self) -> None:
+        """Log, once a day, that the certificate of the port ends soon."""
+        if self._expiry is not None and (warning := self._expiry.warning(utc_now())) is not None:
+            log.warning("certificate.expires", reason=warning, at=self._expiry.at.isoformat())
 
     def stop(self, timeout_s: float = DRAIN_TIMEOUT_S) -> bool:
         """Accept nothing more, let objects in flight get their answer, then end every association.
@@ -163,7 +200,19 @@ class ListenerServer:
     def counters(self) -> dict[str, Any]:
         """Return received, refused, bytes, by_status, by_outcome, associations (open now) and pending."""
         figures = self._service.tally.figures()
+        if self._expiry is not None:
+            figures["certificate_not_after"] = self._expiry.at.timestamp()
         return figures | {"associations": self._associations.count, "pending": self._registrar.pending}
+
+    def _parts(self, config: Config) -> Parts:
+        listener = config.listener
+        return Parts(
+            Access(config.node.ae_title, listener),
+            users(listener.users_file, is_required=listener.require_user_identity),
+            self._quotas,
+            self._service,
+            self._associations,
+        )
 
     def _entity(self) -> ApplicationEntity:
         listener = self._config.listener
@@ -179,6 +228,10 @@ class ListenerServer:
     def _join(self, deadline: float) -> None:
         for acceptor in self._associations.acceptors():
             acceptor.join(max(0.0, deadline - time.monotonic()))
+
+
+def _expiry(config: Config) -> Expiry | None:
+    return Expiry(not_after(Path(config.tls.cert))) if config.tls.enabled else None
 
 
 def silence_pynetdicom() -> None:
