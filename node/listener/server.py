@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from socketserver import BaseServer
 from typing import Any, Protocol
@@ -162,7 +163,7 @@ class ListenerServer:
 
     def warn_of_expiry(self) -> None:
         """Log, once a day, that the certificate of the port ends soon."""
-        if self._expiry is not None and (warning := self._expiry.warning(utc_now())) is not None:
+        if self._expiry is not None and (warning := self._expiry.warning(datetime.now(UTC))):
             log.warning("certificate.expires", reason=warning, at=self._expiry.at.isoformat())
 
     def stop(self, timeout_s: float = DRAIN_TIMEOUT_S) -> bool:

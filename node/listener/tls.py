@@ -1,8 +1,9 @@
 """TLS of the port: versions and suites of BCP 195, whom to trust, and what a certificate says.
 
 The profile is "BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile" of PS3.15
-B.12: TLS 1.2 and 1.3, and of TLS 1.2 the four suites that RFC 9325 4.2 recommends. A session
-is never resumed by ticket, so a certificate is looked at for every association.
+B.12: TLS 1.2 and 1.3, and of TLS 1.2 the four suites that RFC 9325 4.2 recommends. No session
+tickets are given out, and a new context knows no session of an old one: once a reload brings
+a revocation, nobody gets past it by resuming.
 """
 
 from __future__ import annotations
