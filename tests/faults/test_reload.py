@@ -14,7 +14,7 @@ import pytest
 
 from listeners import RawPeer, dataset
 from node.demo import TemporaryNode
-from nodes import await_that
+from nodes import await_that, free_port
 from notifications import Systemd
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -143,8 +143,8 @@ def test_fifty_hangups_under_load_drop_nothing_and_keep_the_last_good_configurat
             await_that(lambda: is_stale(node) == 1, "the metric to say that the file has mistakes", 10)
             assert configuration(node)["ok"]
             assert configuration(node)["detail"].startswith("stale: the file has 1 mistake, named in the log")
-            victim = metric(node, "prepnode_config_reloads_total")
-            assert sorted(victim.values()) == [SIGNALS / 2, SIGNALS / 2]
+            reloads = metric(node, "prepnode_config_reloads_total")
+            assert sorted(reloads.values()) == [SIGNALS / 2, SIGNALS / 2]
         finally:
             for sender in senders:
                 sender.stop.set()
@@ -152,6 +152,7 @@ def test_fifty_hangups_under_load_drop_nothing_and_keep_the_last_good_configurat
                 sender.join()
         assert [problem for sender in senders for problem in sender.problems] == []
         assert all(sender.acknowledged > 50 for sender in senders)
+        print("acknowledged under 50 hang-ups:", sum(each.acknowledged for each in senders))  # noqa: T201
         reloading.good("LAST", listeners=1)
         await_that(lambda: is_stale(node) == 0, "the metric to be clear again", 10)
         assert "in force since 20" in configuration(node)["detail"]
@@ -160,8 +161,6 @@ def test_fifty_hangups_under_load_drop_nothing_and_keep_the_last_good_configurat
 def test_every_listener_follows_one_that_starts_again_too_and_systemd_hears_of_it(
     tmp_path: Path, systemd
 ) -> None:
-    from nodes import free_port
-
     tables = {
         "listener": {"peer": [{"calling_aet": "FIRST"}]},
         "node": {"listeners": 2, "port": free_port()},
@@ -197,11 +196,8 @@ def test_every_listener_follows_one_that_starts_again_too_and_systemd_hears_of_i
 def test_a_port_that_changes_is_named_and_waits(tmp_path: Path) -> None:
     with TemporaryNode(folder=tmp_path) as node:
         text = node.config_file.read_text()
-        node.config_file.write_text(
-            text.replace("port = 0", "port = 104", 1) + "\nretention = { spool_days = 1 }\n"
-            if "retention" not in text
-            else text.replace("port = 0", "port = 104", 1)
-        )
+        node.config_file.write_text(text.replace('"port" = 0', '"port" = 104', 1))
+        assert node.config_file.read_text() != text
         os.kill(node.process.pid, signal.SIGHUP)
         await_that(lambda: "config.waits" in node.log_file.read_text(), "the key to be named", 60)
         line = next(each for each in node.log_file.read_text().splitlines() if "config.waits" in each)
