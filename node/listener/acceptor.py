@@ -16,7 +16,7 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from node import command_set as cs
 from node import logs
 from node.listener import contexts
-from node.listener.access import Access, Caller
+from node.listener.access import Access, Caller, plain_address
 from node.listener.c_store import Command, Reception, StoreService
 from node.listener.file_meta import Sender
 from node.listener.guards import GuardedProvider, GuardedSocket
@@ -93,8 +93,8 @@ class Acceptor(Association):
 
     def __init__(self, ae: ApplicationEntity, parts: Parts, source: tuple[str, int], name: str) -> None:
         self.source = source
-        self.host = source[0]
-        self.source_address = f"{source[0]}:{source[1]}"
+        self.host = plain_address(source[0])
+        self.source_address = f"{self.host}:{source[1]}"
         self._id = name
         self._parts = parts
         self._news = threading.Event()

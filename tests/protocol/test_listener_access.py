@@ -252,3 +252,17 @@ def test_the_node_listens_on_ipv6(tmp_path: Path) -> None:
         assert association.is_established
         association.release()
         assert node.registrar.opened[0]["source_address"] == "::1"
+
+
+def test_an_ipv4_sender_is_known_by_its_ipv4_network_where_the_node_listens_on_both(
+    tmp_path: Path, caplog
+) -> None:
+    peers = [
+        {"calling_aet": "PEER", "hosts": ["127.0.0.0/8"]},
+        {"calling_aet": "FAR", "hosts": ["10.0.0.0/8"]},
+    ]
+    with listening(tmp_path, node={"host": "::"}, listener={"peer": peers}) as node:
+        assert associate(node.port) == ("AC", None)
+        assert associate(node.port, calling=b"FAR") == ("RJ", (1, 1, 3))
+    assert node.registrar.opened[0]["source_address"] == "127.0.0.1"
+    assert "FAR called from 127.0.0.1, which is not among its hosts (10.0.0.0/8)" in caplog.text

@@ -12,6 +12,7 @@ from certificates import PAST, Authority, node_tables
 from data import ct_series
 from listeners import RawPeer, dataset, listening
 from node.config import Listener, Peer, Tls
+from node.forwarding.association import VERIFICATION_CONTEXT, Association, Target
 from nodes import await_that
 
 LOCAL = "DNS:localhost,IP:127.0.0.1"
@@ -86,8 +87,38 @@ def test_versions_1_2_and_1_3_are_served(authority: Authority, tmp_path: Path, v
     ):
         assert peer.socket.version() == version
         assert peer.associate() == "AC"
-        assert peer.store(dataset(pixels=100_000)) == 0x0000
+        content = dataset(pixels=300_000)
+        assert peer.store(content) == 0x0000
+        assert node.arrivals[0].path.read_bytes().endswith(content)
         peer.release()
+
+
+def test_the_sending_side_of_the_node_is_served_over_tls(authority: Authority, tmp_path: Path) -> None:
+    with listening(tmp_path, **node_tables(authority)) as node:
+        target = Target("localhost", node.port, "PREPNODE", tls=client(authority, "pacs"))
+        with Association(target, [VERIFICATION_CONTEXT]) as association:
+            assert association.echo().status == 0
+
+
+def test_plain_dicom_on_the_tls_port_is_closed(authority: Authority, tmp_path: Path) -> None:
+    with listening(tmp_path, **node_tables(authority)) as node, RawPeer(node.port) as peer:
+        assert peer.associate() == "CLOSED"
+
+
+def test_connections_that_never_shake_hands_delay_nobody_and_are_closed(
+    authority: Authority, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("node.listener.port.HANDSHAKE_TIMEOUT_S", 1.0)
+    with listening(tmp_path, **node_tables(authority)) as node:
+        silent = [RawPeer(node.port) for _ in range(20)]
+        with RawPeer(node.port, tls=client(authority, "pacs")) as peer:
+            assert peer.associate() == "AC"
+            peer.release()
+        assert all(each.receive()[0] == "CLOSED" for each in silent)
+        for each in silent:
+            each.socket.close()
+        await_that(lambda: not node.server._associations._silent, "all connections to be forgotten")
+        assert node.server.counters()["by_refusal"] == {"tls": 20}
 
 
 def test_of_all_suites_of_tls_1_2_only_those_of_bcp_195_are_served(
