@@ -266,3 +266,24 @@ def test_an_ipv4_sender_is_known_by_its_ipv4_network_where_the_node_listens_on_b
         assert associate(node.port, calling=b"FAR") == ("RJ", (1, 1, 3))
     assert node.registrar.opened[0]["source_address"] == "127.0.0.1"
     assert "FAR called from 127.0.0.1, which is not among its hosts (10.0.0.0/8)" in caplog.text
+
+
+def test_a_hundred_senders_of_one_host_at_once_are_all_served_by_default(tmp_path: Path) -> None:
+    with listening(tmp_path) as node:
+        together, statuses = threading.Barrier(100), []
+
+        def send(number: int) -> None:
+            together.wait(30)
+            with RawPeer(node.port, timeout_s=30) as sender:
+                assert sender.associate() == "AC"
+                statuses.append(store(sender, number, pixels=4096))
+                sender.release()
+
+        threads = [threading.Thread(target=send, args=(number,)) for number in range(100)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert statuses == [0x0000] * 100
+        assert node.server.counters()["by_refusal"] == {}
+        node.await_rest()
