@@ -65,7 +65,11 @@ class Peer(Section):
 
     calling_aet: AETitle
     hosts: tuple[IPvAnyNetwork, ...] = ()
+    certificate_names: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     max_associations: Annotated[int, Field(ge=1)] | None = None
+    max_instance_mb: Annotated[int, Field(ge=1)] | None = None
+    max_mb_per_s: Annotated[float, Field(gt=0)] | None = None
+    max_instances_per_s: Annotated[float, Field(gt=0)] | None = None
     quiet_s: Annotated[float, Field(gt=0)] | None = None
 
 
@@ -74,11 +78,15 @@ class Listener(Section):
 
     max_associations: Annotated[int, Field(ge=1)] = 100
     max_pdu: Annotated[int, Field(ge=4096, le=4194304)] = 131072
+    max_connections_per_host: Annotated[int, Field(ge=1)] = 128
     require_called_aet: bool = False
+    called_aets: tuple[AETitle, ...] = ()
     durability: Literal["fsync", "flush"] = "fsync"
     acse_timeout_s: Annotated[float, Field(gt=0)] = 10
     network_timeout_s: Annotated[float, Field(gt=0)] = 60
     max_instance_mb: Annotated[int, Field(ge=1)] = 4096
+    users_file: str = ""
+    require_user_identity: bool = False
     peer: tuple[Peer, ...] = ()
 
 
@@ -89,6 +97,7 @@ class Tls(Section):
     cert: str = ""
     key: str = ""
     ca: str = ""
+    crl: str = ""
     require_client_cert: bool = True
 
 
@@ -276,9 +285,23 @@ def _mistakes_between_keys(tables: Any) -> Iterator[str]:
         profile = route.get("profile", "default")
         if isinstance(profile, str) and profile not in known:
             yield f"{label}: profile {profile!r} is not defined; there are: {', '.join(sorted(known))}"
-    tls = tables.get("tls", {})
-    if isinstance(tls, dict) and _is_true(tls.get("enabled")) and not (tls.get("cert") and tls.get("key")):
+    yield from _mistakes_of_access(tables)
+
+
+def _mistakes_of_access(tables: Any) -> Iterator[str]:
+    tls, listener = tables.get("tls", {}), tables.get("listener", {})
+    tls, listener = (each if isinstance(each, dict) else {} for each in (tls, listener))
+    is_on = _is_true(tls.get("enabled"))
+    if is_on and not (tls.get("cert") and tls.get("key")):
         yield "tls: enabled, but `cert` or `key` is empty"
+    for peer in _tables_in(listener, "peer"):
+        if peer.get("certificate_names") and not (is_on and tls.get("ca")):
+            yield (
+                f"listener.peer {peer.get('calling_aet')!r}: `certificate_names` are read from the "
+                "certificate of a TLS client; set tls.enabled and tls.ca"
+            )
+    if _is_true(listener.get("require_user_identity")) and not listener.get("users_file"):
+        yield "listener.require_user_identity: set, but there is no `users_file` to look users up in"
 
 
 def _mistakes_of_kind(destination: dict[str, Any]) -> Iterator[str]:

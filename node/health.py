@@ -40,7 +40,7 @@ def examine(config: Config, engine: Engine, *, now: float | None = None) -> list
     now = time.time() if now is None else now
     beats = heartbeat.read_all(config.node.data_dir / "run")
     processes = [_process(name, beats, now) for name in expected_parts(config)]
-    return [*processes, _registry(engine), _disk(config)]
+    return [*processes, _registry(engine), _disk(config), *_configuration(beats)]
 
 
 def _process(name: str, beats: Iterable[Heartbeat], now: float) -> Part:
@@ -51,6 +51,13 @@ def _process(name: str, beats: Iterable[Heartbeat], now: float) -> Part:
     if not own:
         return Part(name, ok=False, detail="not running")
     return Part(name, ok=own[-1].is_alive(now), detail=own[-1].describe(now))
+
+
+def _configuration(beats: Iterable[Heartbeat]) -> Iterator[Part]:
+    """Tell which configuration is in force, of each supervisor; a stale one is worth a look, not an alarm."""
+    for beat in beats:
+        if "config_stale" in beat.counters:
+            yield Part(beat.part.replace("supervisor", "configuration"), ok=True, detail=beat.detail)
 
 
 def _registry(engine: Engine) -> Part:
@@ -123,11 +130,18 @@ def _process_metrics(beats: Iterable[Heartbeat]) -> Iterator[Metric]:
         "prepnode_registration_pending", "Acknowledged, not yet registered.", labels=["part"]
     )
     durations = HistogramMetricFamily("prepnode_job_seconds", "Time to process a series.", labels=["part"])
+    refusals = CounterMetricFamily(
+        "prepnode_refusals",
+        "Associations refused and connections closed, by reason.",
+        labels=["part", "reason"],
+    )
     for beat in beats:
         for status, count in beat.counters.get("by_status", {}).items():
             received.add_metric([beat.part, status], count)
         for outcome, count in beat.counters.get("by_outcome", {}).items():
             accepted.add_metric([beat.part, outcome], count)
+        for reason, count in beat.counters.get("by_refusal", {}).items():
+            refusals.add_metric([beat.part, reason], count)
         if "bytes" in beat.counters:
             volume.add_metric([beat.part], beat.counters["bytes"])
             open_now.add_metric([beat.part], beat.counters.get("associations", 0))
@@ -135,7 +149,30 @@ def _process_metrics(beats: Iterable[Heartbeat]) -> Iterator[Metric]:
         if "job_seconds" in beat.counters:
             histogram = beat.counters["job_seconds"]
             durations.add_metric([beat.part], histogram["buckets"], histogram["sum"])
-    yield from (received, volume, open_now, accepted, pending, durations)
+    yield from (received, volume, open_now, accepted, refusals, pending, durations)
+    yield from _configuration_metrics(beats)
+
+
+def _configuration_metrics(beats: Iterable[Heartbeat]) -> Iterator[Metric]:
+    stale = GaugeMetricFamily(
+        "prepnode_config_stale", "1 while the configuration file has mistakes.", labels=["part", "host"]
+    )
+    reloads = CounterMetricFamily(
+        "prepnode_config_reloads", "Readings of the file since the start.", labels=["part", "host", "result"]
+    )
+    ends = GaugeMetricFamily(
+        "prepnode_certificate_not_after_seconds",
+        "When the TLS certificate ends, as Unix time.",
+        labels=["part"],
+    )
+    for beat in beats:
+        if "config_stale" in beat.counters:
+            stale.add_metric([beat.part, beat.host], beat.counters["config_stale"])
+            for result, count in beat.counters.get("config_reloads", {}).items():
+                reloads.add_metric([beat.part, beat.host, result], count)
+        if "certificate_not_after" in beat.counters:
+            ends.add_metric([beat.part], beat.counters["certificate_not_after"])
+    yield from (stale, reloads, ends)
 
 
 def _registry_metrics(engine: Engine) -> Iterator[Metric]:

@@ -170,7 +170,8 @@ def _one_line(record: logging.LogRecord) -> bool:
 
 def _event_and_peer(record: logging.LogRecord) -> tuple[str, str]:
     if isinstance(record.msg, MutableMapping):
-        return str(record.msg.get("event", "")), str(record.msg.get("source_address", ""))
+        host, _, port = (address := str(record.msg.get("source_address", ""))).rpartition(":")
+        return str(record.msg.get("event", "")), host if host and port.isdecimal() else address
     return f"{record.name}:{record.lineno}", ""
 
 

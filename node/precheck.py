@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
-from pathlib import Path
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -32,17 +30,23 @@ def check(config: Config) -> None:
         ConfigError: with every mistake found.
     """
     from node.forwarding import destinations
+    from node.listener import tls, users
     from node.web.app import read_token
 
     mistakes = [
         *_node_mistakes(config),
         *_database_mistakes(config),
-        *_tls_mistakes(config),
         *_route_mistakes(config),
         *_profile_mistakes(config),
         *_plugin_mistakes(config),
     ]
-    for look in (destinations.check, read_token):
+    looks: tuple[Callable[[Config], object], ...] = (
+        lambda each: tls.tls_context(each.tls),
+        lambda each: users.users(each.listener.users_file),
+        destinations.check,
+        read_token,
+    )
+    for look in looks:
         mistakes += _mistakes_of(look, config)
     if mistakes:
         raise ConfigError(mistakes)
@@ -138,19 +142,3 @@ def _database_mistakes(config: Config) -> Iterator[str]:
             continue
         if kind not in DATABASES:
             yield f"{key}: {kind!r} is not among {', '.join(DATABASES)}"
-
-
-def _tls_mistakes(config: Config) -> Iterator[str]:
-    tls = config.tls
-    if not tls.enabled:
-        return
-    for key, path in (("cert", tls.cert), ("key", tls.key), ("ca", tls.ca)):
-        if path and not os.access(path, os.R_OK):
-            yield f"tls.{key}: {path} cannot be read"
-    if tls.require_client_cert and not tls.ca:
-        yield "tls.ca: needed to check client certificates; or set require_client_cert = false"
-    if Path(tls.cert).is_file() and Path(tls.key).is_file():
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert, tls.key)
-        except (ssl.SSLError, OSError) as error:
-            yield f"tls: {tls.cert} and {tls.key} do not make a pair: {error}"

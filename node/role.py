@@ -1,4 +1,8 @@
-"""One process of the node: `python -m node.role ROLE INDEX LOG_LEVEL`, configuration on standard input."""
+"""One process of the node: `python -m node.role ROLE INDEX LOG_LEVEL`, configuration on standard input.
+
+The first line of standard input is the configuration; further lines are changes of it, which
+a listener takes over and answers. `node.supervisor` is at the other end.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,12 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from typing import IO, Any
 
 from node import logs, service
 from node.config import Config
+from node.errors import ConfigError
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -19,7 +26,8 @@ def main(arguments: list[str]) -> int:
     """Run one role until SIGTERM; return its exit code."""
     role, index, level = arguments[0], int(arguments[1]), arguments[2]
     _die_with(os.getppid())
-    config = Config(**json.load(sys.stdin))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor hears it, whoever else gets it
+    config = Config(**json.loads(sys.stdin.readline()))
     logs.configure(level, json=not sys.stderr.isatty())
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -27,10 +35,33 @@ def main(arguments: list[str]) -> int:
     control = sys.stdout
     sys.stdout = sys.stderr  # nothing but the word of readiness may go to the supervisor
 
-    def ready(port: int | None = None) -> None:
-        print(json.dumps({"port": port}), file=control, flush=True)
+    def tell(**word: Any) -> None:
+        print(json.dumps(word), file=control, flush=True)
 
-    return service.run_role(config, role, index, ready=ready, stop=stop)
+    def ready(port: int | None = None) -> None:
+        tell(port=port)
+
+    def follow(reload: Callable[[Config], None]) -> None:
+        threading.Thread(
+            target=_take_over, args=(sys.stdin, reload, tell), name="changes", daemon=True
+        ).start()
+
+    return service.run_role(config, role, index, ready=ready, stop=stop, follow=follow)
+
+
+def _take_over(stream: IO[str], reload: Callable[[Config], None], tell: Callable[..., None]) -> None:
+    """Hand every change of the configuration to `reload`, and tell the supervisor what became of it."""
+    for line in stream:
+        change = json.loads(line)
+        mistakes = []
+        try:
+            reload(Config(**change["config"]))
+        except ConfigError as error:
+            mistakes = error.mistakes
+        except Exception as error:  # noqa: BLE001 - the mouth of this loop: the process goes on as it was
+            logs.get("node.role").exception("config.not_taken_over")
+            mistakes = [f"{type(error).__name__} while it was taken over; see the node's log"]
+        tell(took=change["number"], mistakes=mistakes)
 
 
 def _die_with(parent: int) -> None:

@@ -22,8 +22,10 @@ from node import logs
 from node.config import Config
 from node.errors import ConfigError, NodeError, SpoolError
 from node.heartbeat import Pulse
+from node.reload import Reload
 from node.supervisor import Supervisor, child_command, child_input
 
+CHECK_TIMEOUT_S = 60.0  # of a configuration that is read again
 PREPARE_TIMEOUT_S = 300.0  # a migration of a large registry may take minutes
 DRAIN_S = 15.0  # what runs at SIGTERM may end within this; the rest runs again at the next start
 RECOVERY_LOOK_S = 5.0
@@ -38,8 +40,19 @@ class Ready(Protocol):
         """Say so."""
 
 
-def serve(config: Config, *, only: str | None = None, log_level: str = "INFO") -> int:
+class Follow(Protocol):
+    """Has every change of the configuration handed to a function, from a thread of its own."""
+
+    def __call__(self, reload: Callable[[Config], None]) -> None:
+        """Begin to."""
+
+
+def serve(
+    config: Config, *, read: Callable[[], Config], only: str | None = None, log_level: str = "INFO"
+) -> int:
     """Check, prepare and run the node until it is told to stop; return its exit code.
+
+    `read` reads the configuration again, when SIGHUP asks for it.
 
     What needs large libraries is done in a process that ends, so the supervisor stays small.
     """
@@ -59,12 +72,32 @@ def serve(config: Config, *, only: str | None = None, log_level: str = "INFO") -
         )
         if prepare.returncode != 0:
             return prepare.returncode
-        return Supervisor(config, _roles(config, only), only=only, log_level=log_level).run()
+        reload = Reload(config, read, lambda wanted: _mistakes(wanted, log_level))
+        return Supervisor(reload, _roles(config, only), only=only, log_level=log_level).run()
     except SpoolError as error:
         logs.get("node.service").error("node.locked", error=str(error))
         return EXIT_LOCKED
     finally:
         spool.close()
+
+
+def _mistakes(config: Config, log_level: str) -> list[str]:
+    """Return what `check-config` would say of a configuration, found in a process that ends."""
+    try:
+        checked = subprocess.run(
+            child_command("check", 0, log_level),
+            input=child_input(config),
+            text=True,
+            capture_output=True,
+            timeout=CHECK_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return [f"its check took more than {CHECK_TIMEOUT_S:.0f} s"]
+    if checked.returncode == 0:
+        return []
+    said = checked.stderr.splitlines() or ["nothing"]
+    return said if checked.returncode == EXIT_CONFIG else [f"its check failed: {said[-1]}"]
 
 
 def _roles(config: Config, only: str | None) -> list[tuple[str, int]]:
@@ -75,12 +108,15 @@ def _roles(config: Config, only: str | None) -> list[tuple[str, int]]:
     return [role for role in [("worker", 0), ("web", 0), *receiving] if only in (None, role[0])]
 
 
-def run_role(config: Config, role: str, index: int, *, ready: Ready, stop: threading.Event) -> int:
+def run_role(  # noqa: PLR0913 - what a process is given
+    config: Config, role: str, index: int, *, ready: Ready, stop: threading.Event, follow: Follow
+) -> int:
     """Run one process of the node until `stop` is set; return its exit code."""
     roles: dict[str, Callable[[], None]] = {
+        "check": lambda: _check(config),
         "prepare": lambda: _prepare(config),
         "registrar": lambda: _registrar(config, ready, stop),
-        "listener": lambda: _listener(config, index, ready, stop),
+        "listener": lambda: _listener(config, index, ready, stop, follow),
         "worker": lambda: _worker(config, ready, stop),
         "web": lambda: _web(config, ready, stop),
     }
@@ -94,6 +130,13 @@ def run_role(config: Config, role: str, index: int, *, ready: Ready, stop: threa
         logs.get("node.service").error("process.failed", part=role, error=str(error))
         return 1
     return 0
+
+
+def _check(config: Config) -> None:
+    """Check a configuration that is to be taken over while the node runs."""
+    from node.precheck import check
+
+    check(config)
 
 
 def _prepare(config: Config) -> None:
@@ -135,7 +178,7 @@ def _registrar(config: Config, ready: Ready, stop: threading.Event) -> None:
     pulse.stop()
 
 
-def _listener(config: Config, index: int, ready: Ready, stop: threading.Event) -> None:
+def _listener(config: Config, index: int, ready: Ready, stop: threading.Event, follow: Follow) -> None:
     """Receive: bytes to the spool, durable; what they are to the registrar, a moment later."""
     from node.free_space import FreeSpace
     from node.handover import Handover
@@ -158,12 +201,14 @@ def _listener(config: Config, index: int, ready: Ready, stop: threading.Event) -
     port = server.start()
 
     def examine() -> tuple[bool, str, dict[str, Any]]:
+        server.warn_of_expiry()
         problem = handover.problem or ("" if server.is_healthy() else "it no longer accepts associations")
         return not problem, problem or f"listening on port {port}", server.counters()
 
     pulse = Pulse(run_dir, f"listener-{index}", examine)
     pulse.start()
     ready(port)
+    follow(server.reload)
     stop.wait()
     server.stop(DRAIN_S)
     handover.stop()

@@ -1,7 +1,12 @@
 """Starts the node's processes, watches them, restarts what dies, and stops them in order.
 
 The supervisor does no work of its own. It tells systemd the truth: READY=1 once every
-process is ready, WATCHDOG=1 only while every heartbeat is fresh.
+process is ready, WATCHDOG=1 only while every heartbeat is fresh. At SIGHUP it has the
+configuration read again, and gives what has changed to the listeners; a process that starts
+later gets the newest.
+
+    supervisor -> process   the configuration in one line; then, to a listener, {"number", "config"}
+    process -> supervisor   {"port"} when it is ready; then {"took", "mistakes"} for each change
 """
 
 from __future__ import annotations
@@ -21,6 +26,8 @@ from typing import IO
 
 from node import heartbeat, logs
 from node.config import Config
+from node.heartbeat import Pulse
+from node.reload import Reload
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 25.0  # systemd and the contract allow 30
@@ -45,6 +52,9 @@ class Child:
     restart_at: float | None = None
     beat_mtime_ns: int = 0
     beat_at: float = 0.0
+    given: int = 0  # number of the last change that it was told of
+    took: int = 0  # and of the last that it answered
+    refused: list[str] = field(default_factory=list)  # why it did not take over a change
 
     @property
     def part(self) -> str:
@@ -57,23 +67,28 @@ class Supervisor:
 
     def __init__(
         self,
-        config: Config,
+        reload: Reload,
         roles: Iterable[tuple[str, int]],
         *,
         only: str | None = None,
         log_level: str = "INFO",
     ) -> None:
-        self._config = config
+        config = reload.config
+        self._reload = reload
+        self._is_reloading = False
         self._children = [Child(role, index) for role, index in roles]
         self._log_level = log_level
         self._stopping = threading.Event()
+        self._has_terminal = os.isatty(2)
         self._run_dir = config.node.data_dir / "run"
         self._ready_file = ready_file(config, only=only)
+        self._pulse = Pulse(self._run_dir, f"supervisor-{only}" if only else "supervisor", reload.examine)
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; return the exit code (0 after an orderly stop)."""
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: self._stopping.set())
+        signal.signal(signal.SIGHUP, self._hang_up)
         heartbeat.clear(self._run_dir, [child.part for child in self._children])
         for child in self._children:
             self._start(child)
@@ -81,14 +96,18 @@ class Supervisor:
             self._stop()
             return 0 if self._stopping.is_set() else 1
         ports = {child.part: child.port for child in self._children if child.port}
+        self._pulse.start()
         self._announce(ports)
         while not self._stopping.wait(TICK_S):
             self._watch()
+            self._follow()
+        self._pulse.stop()
         self._stop()
         return 0
 
     def _start(self, child: Child) -> None:
         child.ready.clear()
+        child.given = child.took = self._reload.number
         child.restart_at = None
         child.beat_at = time.monotonic()
         command = child_command(child.role, child.index, self._log_level)
@@ -102,8 +121,10 @@ class Supervisor:
             daemon=True,
         ).start()
         try:
-            child.process.stdin.write(child_input(self._config, child))
-            child.process.stdin.close()
+            child.process.stdin.write(child_input(self._reload.config, child) + "\n")
+            child.process.stdin.flush()
+            if child.role != "listener":
+                child.process.stdin.close()
         except BrokenPipeError:
             log.warning("process.died_at_start", part=child.part)
 
@@ -127,7 +148,7 @@ class Supervisor:
     def _announce(self, ports: dict[str, int]) -> None:
         self._ready_file.write_text(json.dumps({"pid": os.getpid(), **ports}), encoding="utf-8")
         log.info("node.ready", **{part.replace("-", "_") + "_port": port for part, port in ports.items()})
-        notify("READY=1", f"STATUS=receiving as {self._config.node.ae_title}")
+        notify("READY=1", f"STATUS=receiving as {self._reload.config.node.ae_title}")
 
     def _watch(self) -> None:
         now = time.monotonic()
@@ -145,6 +166,43 @@ class Supervisor:
             child.restart_at is None and now - child.beat_at < heartbeat.STALE_S for child in self._children
         ):
             notify("WATCHDOG=1")
+
+    def _hang_up(self, *_: object) -> None:
+        """Read the configuration again; stop when it was the terminal that hung up."""
+        if self._has_terminal and not os.isatty(2):
+            self._stopping.set()
+        else:
+            self._reload.ask()
+
+    def _follow(self) -> None:
+        """Take up a reading of the configuration, give it to the listeners, and tell systemd of both ends."""
+        if self._reload.is_reading and not self._is_reloading:
+            self._is_reloading = True
+            notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._reload.look()
+        listeners = [child for child in self._children if child.role == "listener"]
+        for child in listeners:
+            if child.refused:
+                self._reload.reject(child.refused)
+                child.refused = []
+            if child.ready.is_set() and child.given == child.took < self._reload.number:
+                self._give(child)
+        is_settled = all(child.took == self._reload.number for child in listeners)
+        if self._is_reloading and is_settled and not self._reload.is_reading:
+            self._is_reloading = False
+            notify("READY=1")
+
+    def _give(self, child: Child) -> None:
+        """Tell a listener of the newest configuration; it answers before it is told of another."""
+        if child.process is None or child.process.stdin is None:
+            return
+        config = self._reload.config.model_dump(mode="json", by_alias=True)
+        child.given = self._reload.number
+        try:
+            child.process.stdin.write(json.dumps({"number": child.given, "config": config}) + "\n")
+            child.process.stdin.flush()
+        except OSError:  # it has died, and will start with the newest
+            log.warning("process.died_at_reload", part=child.part)
 
     def _note_death(self, child: Child, now: float) -> None:
         child.deaths = [at for at in child.deaths if now - at < RESTART_WINDOW_S] + [now]
@@ -215,8 +273,12 @@ def notify(*lines: str) -> None:
 
 
 def _read_control(child: Child, stream: IO[str]) -> None:
-    """Take the word of a child that it is ready, and on which port it listens."""
+    """Take the word of a child: that it is ready, and on which port it listens; what it took over."""
     for line in stream:
         message = json.loads(line)
+        if "took" in message:
+            child.refused = message["mistakes"]
+            child.took = message["took"]
+            continue
         child.port = message.get("port") or child.port
         child.ready.set()

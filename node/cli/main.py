@@ -29,6 +29,7 @@ COMMANDS = {
         "node.cli.registry:registry",
         "Bring the registry up to date, or build it anew from the spool.",
     ),
+    "user-password": ("node.cli.user:user_password", "Make a line for the file of users."),
     "plugins": ("node.cli.plugins:plugins", "List the rules, steps, writers, handlers and destinations."),
     "bench": ("node.cli.bench:bench", "Measure this node on this machine."),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -25,10 +26,12 @@ def serve(config_file: Path | None, only: str | None, log_level: str) -> None:
 
     Starts the listeners, the worker and the web page, restarts what dies, and on SIGTERM
     finishes the objects in flight within 30 seconds. What was not done is done at the next start.
+    SIGHUP reads the configuration again: peers, limits, users and certificates.
     """
     from node import service
 
-    sys.exit(service.serve(load_config(config_file), only=only, log_level=log_level))
+    read = partial(load_config, config_file)
+    sys.exit(service.serve(read(), read=read, only=only, log_level=log_level))
 
 
 @click.command("check-config")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from dataclasses import dataclass
@@ -10,18 +11,22 @@ from typing import TYPE_CHECKING, Literal
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.acse import ACSE
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
 from node import command_set as cs
 from node import logs
 from node.listener import contexts
-from node.listener.access import Access, Caller
+from node.listener.access import Access, Caller, plain_address
 from node.listener.c_store import Command, Reception, StoreService
 from node.listener.file_meta import Sender
 from node.listener.guards import GuardedProvider, GuardedSocket
 from node.listener.messages import Messages, Request
 from node.listener.open_associations import OpenAssociations
 from node.listener.pdata import message
+from node.listener.quotas import Quota, Quotas
+from node.listener.tls import certificate_names
 from node.listener.upper_layer import Provider
+from node.listener.users import Identity, Users
 from node.spool import valid_uid
 
 if TYPE_CHECKING:
@@ -42,9 +47,11 @@ log = logs.get("node.listener")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What every association of a listener works with."""
+    """What every association of a listener works with; a reload gives new ones to new connections."""
 
     access: Access
+    users: Users
+    quotas: Quotas
     service: StoreService
     associations: OpenAssociations
     provider: Provider
@@ -68,13 +75,17 @@ class GuardedControl(ACSE):
                 called_ae_title=request.called_ae_title,
                 address=self._acceptor.host,
                 max_pdu=self.requestor.maximum_length or 0,
-            )
+                certificate_names=self._acceptor.certificate_names,
+            ),
+            identity := _identity(self.requestor.user_identity),
         )
         if refusal is not None:
             self.send_reject(*refusal)
             self._acceptor.is_rejected = True
             self._acceptor.kill()
             return
+        if self._acceptor.confirms(identity):
+            self.acceptor.add_negotiation_item(_positive_response())
         proposed = request.presentation_context_definition_list
         self.acceptor.supported_contexts = contexts.supported(proposed)
         super()._negotiate_as_acceptor()
@@ -85,12 +96,15 @@ class Acceptor(Association):
 
     def __init__(self, ae: ApplicationEntity, parts: Parts, source: tuple[str, int], name: str) -> None:
         self.source = source
-        self.host = source[0]
-        self.source_address = f"{source[0]}:{source[1]}"
+        self.host = plain_address(source[0])
+        self.source_address = f"{self.host}:{source[1]}"
         self._id = name
         self._parts = parts
         self._news = threading.Event()
         self._sender: Sender | None = None
+        self._quota: Quota | None = None
+        self._max_bytes: int | None = None
+        self._ending = threading.Event()
         self._n_received = self._n_bytes = 0
         self._max_pdu = 0
         self._is_stopping = False
@@ -108,18 +122,44 @@ class Acceptor(Association):
             raise TypeError("an association without its socket")
         return connection
 
-    def admit(self, caller: Caller) -> tuple[int, int, int] | None:
+    @property
+    def certificate_names(self) -> tuple[str, ...]:
+        """Whose certificate the peer has shown; none without TLS, or without a certificate."""
+        connection = self.guarded_socket.socket
+        return certificate_names(connection.getpeercert()) if isinstance(connection, ssl.SSLSocket) else ()
+
+    def admit(self, caller: Caller, identity: Identity | None = None) -> tuple[int, int, int] | None:
         """Decide about the request; return the code of the refusal, or None when it is accepted."""
-        refusal = self._parts.associations.admit(self, caller, self._parts.access)
+        parts = self._parts
+        calling = caller.calling_ae_title.strip()
+        refusal = parts.associations.admit(self, caller, parts.access)
+        if refusal is None:  # it has a place now, so the check of passcodes is not open to everybody
+            refusal = parts.users.refuse(identity, calling, self.host)
+            if refusal is not None:
+                parts.associations.withdraw(self)
         if refusal is not None:
-            self._parts.service.tally.association("rejected")
+            parts.service.tally.association("rejected")
+            parts.service.tally.refused(refusal.kind)
             log.warning("association.refused", reason=refusal.reason, source_address=self.source_address)
             return refusal.code
         self._max_pdu = caller.max_pdu
+        peer = parts.access.peer_of(caller)
+        self._quota = parts.quotas.of(peer)
+        if peer is not None and peer.max_instance_mb is not None:
+            self._max_bytes = peer.max_instance_mb * 1024**2
         self._sender = Sender(
             caller.calling_ae_title.strip(), caller.called_ae_title.strip(), self.host, self._id
         )
         return None
+
+    def confirms(self, identity: Identity | None) -> bool:
+        """Say whether the request is owed a positive response to its user identity."""
+        return self._parts.users.confirms(identity)
+
+    def pause_after(self, n_bytes: int) -> None:
+        """Hold a peer to its rate: nothing more is read for a moment after an object was answered."""
+        if self._quota is not None and (pause_s := self._quota.took(n_bytes)) > 0:
+            self._ending.wait(pause_s)
 
     def accepted_context(self, context_id: int) -> tuple[str, str] | None:
         """Return abstract and transfer syntax of an accepted context, or None."""
@@ -144,6 +184,7 @@ class Acceptor(Association):
     def stop(self) -> None:
         """End at the next occasion: after the request that is being served."""
         self._is_stopping = True
+        self._ending.set()
         self._news.set()
         if not self.is_established:
             self.cut()
@@ -151,6 +192,7 @@ class Acceptor(Association):
     def cut(self) -> None:
         """End at once: nothing more is read, sent or waited for."""
         self._kill = True
+        self._ending.set()
         self.dul.kill_dul()
         self.dul.to_user_queue.put(None)  # type: ignore[arg-type]  # wakes the wait for a request
         self.guarded_socket.shut()
@@ -219,10 +261,14 @@ class Acceptor(Association):
             connection.sendall(message(context_id, encoded, self._max_pdu))
         except OSError:
             self.guarded_socket.shut()
+        if request.reception is not None:
+            self.pause_after(request.reception.size)
         self.dul.restart_idle_timer()
 
     def _answer(self, context_id: int, request: Request) -> None:
         self.dimse.respond(context_id, self._serve(request))
+        if request.reception is not None:
+            self.pause_after(request.reception.size)
 
     def _serve(self, request: Request) -> dict[int, int | str]:
         """Do what was asked; return the elements of the response."""
@@ -248,7 +294,7 @@ class Acceptor(Association):
     def _begin(self, command: Command) -> Reception:
         if self._sender is None:
             raise ValueError("data before the association was accepted")
-        return self._parts.service.begin(command, self._sender)
+        return self._parts.service.begin(command, self._sender, max_bytes=self._max_bytes)
 
     def _open(self) -> None:
         self._parts.service.tally.association("accepted")
@@ -272,3 +318,22 @@ class Acceptor(Association):
             "called_aet": sender.called_ae_title if sender else "",
             "source_address": self.source_address,
         }
+
+
+def _identity(item: UserIdentityNegotiation | None) -> Identity | None:
+    """Return the user identity of a request, None when it has none."""
+    if item is None:
+        return None
+    return Identity(
+        item.user_identity_type or 0,
+        item.primary_field or b"",
+        item.secondary_field or b"",
+        wants_response=bool(item.positive_response_requested),
+    )
+
+
+def _positive_response() -> UserIdentityNegotiation:
+    """Return the answer to a name or a name with its passcode: it has no content (PS3.7 D.3.3.7.2)."""
+    item = UserIdentityNegotiation()
+    item.server_response = b""
+    return item

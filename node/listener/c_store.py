@@ -107,11 +107,11 @@ class StoreService:
         self._in_flight = 0
         self._is_draining = False
 
-    def begin(self, command: Command, sender: Sender) -> Reception:
-        """Begin to receive one object. It must end with `finish` or `discard`."""
+    def begin(self, command: Command, sender: Sender, *, max_bytes: int | None = None) -> Reception:
+        """Begin to receive one object, of `max_bytes` at most. It must end with `finish` or `discard`."""
         with self._changed:
             self._in_flight += 1
-        return Reception(self, command, sender, refusal=self._refusal(command))
+        return Reception(self, command, sender, refusal=self._refusal(command), max_bytes=max_bytes)
 
     def drain(self) -> None:
         """From now on refuse what begins; what has begun may end."""
@@ -154,13 +154,20 @@ class Reception:
     """One object on its way in. Written by one thread, finished by the same or another."""
 
     def __init__(
-        self, service: StoreService, command: Command, sender: Sender, *, refusal: Answer | None
+        self,
+        service: StoreService,
+        command: Command,
+        sender: Sender,
+        *,
+        refusal: Answer | None,
+        max_bytes: int | None = None,
     ) -> None:
         self.command = command
         self.sender = sender
         self.size = 0
         self._service = service
         self._refusal = refusal
+        self._max_bytes = service.max_bytes if max_bytes is None else max_bytes
         self._incoming: Incoming | None = None
         self._head = bytearray()
         self._head_limit = FIRST_LOOK_BYTES
@@ -177,7 +184,7 @@ class Reception:
         self.size += size
         if self._refusal is not None or not size:
             return
-        if self.size > self._service.max_bytes:
+        if self.size > self._max_bytes:
             self._fail(TOO_LONG)
             return
         try:

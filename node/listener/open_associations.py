@@ -1,18 +1,19 @@
 """The connections of a listener: those that have not asked yet, and the associations that are open.
 
 Only accepted associations count towards the limits, so silent connections keep nobody out.
-Of connections that have not asked yet, the oldest is cut when there are too many: a sender
-asks at once, who waits is no sender.
+Of connections that have not asked yet, one is cut when there are too many: the oldest of the
+host that has the most of them. A sender asks at once, who waits is no sender.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from node import logs
-from node.listener.access import Access, Caller, Refusal
+from node.listener.access import Access, Caller, Refusal, host_of
 from node.listener.file_meta import Sender
 from node.listener.guards import cut
 
@@ -41,8 +42,16 @@ class AssociationNotes(Protocol):
 class OpenAssociations:
     """Knows every connection of one listener; every method may be called from any thread."""
 
-    def __init__(self, notes: AssociationNotes) -> None:
+    def __init__(
+        self,
+        notes: AssociationNotes,
+        *,
+        max_per_host: int = MAX_SILENT,
+        refused: Callable[[str], None] = lambda _kind: None,
+    ) -> None:
+        self.max_per_host = max_per_host
         self._notes = notes
+        self._refused = refused
         self._lock = threading.Lock()
         self._silent: dict[tuple[str, int], socket.socket] = {}
         self._acceptors: set[Acceptor] = set()
@@ -50,14 +59,29 @@ class OpenAssociations:
         self._is_draining = False
 
     def connected(self, source: tuple[str, int], connection: socket.socket) -> None:
-        """Note a new connection, or its new socket after TLS; of too many, cut the oldest."""
-        oldest = None
+        """Note a new connection, or its new socket after TLS; of too many, cut one that does not ask.
+
+        A host whose connections are all associations already gets no more of them: the new one is cut.
+        """
+        surplus: dict[str, socket.socket] = {}
         with self._lock:
             self._silent[source] = connection
+            host = host_of(source[0])
+            silent = [each for each in self._silent if host_of(each[0]) == host]
+            open_now = sum(1 for each in self._admitted if host_of(each.host) == host)
+            if len(silent) + open_now > self.max_per_host:
+                surplus["host_connections"] = self._silent.pop(silent[0])
             if len(self._silent) > MAX_SILENT:
-                oldest = self._silent.pop(next(iter(self._silent)))
-        if oldest is not None:
-            cut(oldest)
+                surplus["silent_connections"] = self._silent.pop(self._most_superfluous())
+        for kind, each in surplus.items():
+            self._refused(kind)
+            cut(each)
+
+    def _most_superfluous(self) -> tuple[str, int]:
+        """Return the oldest silent connection of the host that has most of them."""
+        by_host = Counter(host_of(source[0]) for source in self._silent)
+        host = by_host.most_common(1)[0][0]
+        return next(source for source in self._silent if host_of(source[0]) == host)
 
     def gone(self, source: tuple[str, int]) -> None:
         """Note that a connection ended before it became an association."""
@@ -76,8 +100,13 @@ class OpenAssociations:
             established = Counter(self._admitted.values())
             refusal = access.refuse(caller, established, is_draining=self._is_draining)
             if refusal is None:
-                self._admitted[acceptor] = caller.calling_ae_title.strip()
+                self._admitted[acceptor] = access.account_of(caller)
             return refusal
+
+    def withdraw(self, acceptor: Acceptor) -> None:
+        """Take back the admission of a request that is refused after all."""
+        with self._lock:
+            self._admitted.pop(acceptor, None)
 
     def remove(self, acceptor: Acceptor) -> bool:
         """Note the end of a connection; return whether it was an association."""

@@ -104,6 +104,8 @@ class Port(ThreadedAssociationServer):
         """Say in one line why a connection did not become an association."""
         del request
         error = _current_error()
+        if isinstance(sys.exception(), ssl.SSLError | TimeoutError):
+            self.parts.service.tally.refused("tls")
         log.warning(
             "connection.failed", source_address=f"{client_address[0]}:{client_address[1]}", error=error
         )

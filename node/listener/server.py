@@ -5,7 +5,8 @@ left) · `connection.failed` · `association.accepted`, `association.refused` (w
 words), then one of `association.released`, `association.aborted`, `association.lost`; before
 it, if so, `association.silent`, `association.malformed`, `association.protocol_error`,
 `pdu.too_long`, `pdu.too_slow` · `instance.refused` (with status and reason),
-`instance.not_durable`, `instance.failed`, `disk.unknown`.
+`instance.not_durable`, `instance.failed`, `disk.unknown` · `listener.reloaded`,
+`certificate.expires`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from socketserver import BaseServer
 from typing import Any, Protocol
 
@@ -25,11 +28,13 @@ from node.config import Config
 from node.errors import ConfigError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.listener.acceptor import Parts
-from node.listener.access import Access, tls_context
+from node.listener.access import Access
 from node.listener.c_store import Registering, Spooling, StoreService
 from node.listener.open_associations import AssociationNotes, OpenAssociations
 from node.listener.port import ACCEPT_POLL_S, Port
-from node.listener.upper_layer import provider
+from node.listener.quotas import Quotas
+from node.listener.tls import Expiry, not_after, tls_context
+from node.listener.users import users
 
 DRAIN_TIMEOUT_S = 20.0  # the node has 30 s to stop
 FAREWELL_S = 1.0  # for peers to take the A-ABORT, once nothing is in flight
@@ -70,13 +75,20 @@ class ListenerServer:
         self._registrar = registrar
         self._index = index
         self._run = run or new_run(spool.owner)
+        self._provider = provider()
         self._service = StoreService(
             spool,
             registrar,
             max_bytes=config.listener.max_instance_mb * 1024**2,
             accepting=accepting or (lambda: True),
         )
-        self._associations = OpenAssociations(registrar)
+        self._associations = OpenAssociations(
+            registrar,
+            max_per_host=config.listener.max_connections_per_host,
+            refused=self._service.tally.refused,
+        )
+        self._quotas = Quotas(config.listener.peer)
+        self._expiry: Expiry | None = None
         self._port: Port | None = None
         self._thread: threading.Thread | None = None
 
@@ -84,13 +96,13 @@ class ListenerServer:
         """Listen; return the TCP port.
 
         Raises:
-            ConfigError: the address is taken or not of this machine, or TLS cannot be set up.
+            ConfigError: the address is taken or not of this machine, or TLS or users cannot be set up.
         """
         node = self._config.node
         tls = tls_context(self._config.tls)
         silence_pynetdicom()
-        access = Access(node.ae_title, self._config.listener)
-        parts = Parts(access, self._service, self._associations, provider())
+        parts = self._parts(self._config)
+        self._expiry = _expiry(self._config)
         try:
             port = Port(
                 self._entity(),
@@ -118,6 +130,31 @@ class ListenerServer:
             tls=tls is not None,
         )
         return port.number
+
+    def reload(self, config: Config) -> None:
+        """Let new peers, limits, users and certificates hold for new connections; open ones go on untouched.
+
+        Nothing changes unless everything can change.
+
+        Raises:
+            ConfigError: a file of certificates or users cannot be used.
+        """
+        tls, parts, expiry = tls_context(config.tls), self._parts(config), _expiry(config)
+        listener, port = config.listener, self._port
+        if port is None:
+            return
+        self._quotas.reload(listener.peer)
+        self._service.max_bytes = listener.max_instance_mb * 1024**2
+        self._associations.max_per_host = listener.max_connections_per_host
+        port.ae.acse_timeout, port.ae.network_timeout = listener.acse_timeout_s, listener.network_timeout_s
+        port.ssl_context, port.parts = tls, parts
+        self._expiry = expiry
+        log.info("listener.reloaded", listener=self._index, peers=len(listener.peer), tls=tls is not None)
+
+    def warn_of_expiry(self) -> None:
+        """Log, once a day, that the certificate of the port ends soon."""
+        if self._expiry is not None and (warning := self._expiry.warning(datetime.now(UTC))):
+            log.warning("certificate.expires", reason=warning, at=self._expiry.at.isoformat())
 
     def stop(self, timeout_s: float = DRAIN_TIMEOUT_S) -> bool:
         """Accept nothing more, let objects in flight get their answer, then end every association.
@@ -154,7 +191,20 @@ class ListenerServer:
     def counters(self) -> dict[str, Any]:
         """Return received, refused, bytes, by_status, by_outcome, associations (open now) and pending."""
         figures = self._service.tally.figures()
+        if self._expiry is not None:
+            figures["certificate_not_after"] = self._expiry.at.timestamp()
         return figures | {"associations": self._associations.count, "pending": self._registrar.pending}
+
+    def _parts(self, config: Config) -> Parts:
+        listener = config.listener
+        return Parts(
+            Access(config.node.ae_title, listener),
+            users(listener.users_file, is_required=listener.require_user_identity),
+            self._quotas,
+            self._service,
+            self._associations,
+            self._provider,
+        )
 
     def _entity(self) -> ApplicationEntity:
         listener = self._config.listener
@@ -175,6 +225,10 @@ class ListenerServer:
 def new_run(owner: str) -> str:
     """Return what the ids of associations begin with in this run of a process: no other run has the same."""
     return f"{owner[-OWNER_LENGTH:]}:{secrets.token_hex(4)}-"
+
+
+def _expiry(config: Config) -> Expiry | None:
+    return Expiry(not_after(Path(config.tls.cert))) if config.tls.enabled else None
 
 
 def silence_pynetdicom() -> None:

@@ -15,6 +15,7 @@ class Tally:
         self._bytes = 0
         self._by_status: Counter[str] = Counter()
         self._by_outcome: Counter[str] = Counter()
+        self._by_refusal: Counter[str] = Counter()
 
     def stored(self, status: int, size: int) -> None:
         """Count the answer to a C-STORE; `size` are the bytes of its data set."""
@@ -28,8 +29,13 @@ class Tally:
         with self._lock:
             self._by_outcome[outcome] += 1
 
+    def refused(self, kind: str) -> None:
+        """Count why an association was refused, or a connection closed before it could ask."""
+        with self._lock:
+            self._by_refusal[kind] += 1
+
     def figures(self) -> dict[str, Any]:
-        """Return `received` and `refused` objects, `bytes` received, `by_status` and `by_outcome`."""
+        """Return `received` and `refused` objects, `bytes` received; counts by status, outcome, refusal."""
         with self._lock:
             received = self._by_status["0x0000"]
             return {
@@ -38,4 +44,5 @@ class Tally:
                 "bytes": self._bytes,
                 "by_status": {status: n for status, n in self._by_status.items() if n},
                 "by_outcome": dict(self._by_outcome),
+                "by_refusal": dict(self._by_refusal),
             }

@@ -63,7 +63,7 @@ def test_the_examples_of_a_table_show_every_key(name, model):
 def test_the_examples_are_valid_when_they_are_uncommented(tmp_path):
     file = tmp_path / "node.toml"
     file.write_text(COMMENTED.sub("", TEXT), encoding="utf-8")
-    config = load(file)
+    config = load(file, {"tls": {"enabled": True, "cert": "c", "key": "k", "ca": "a"}})  # certificate_names
     assert [destination.name for destination in config.destination] == ["research", "pacs", "elsewhere"]
     assert config.route[0].profile in config.profile
 

@@ -166,7 +166,7 @@ def test_the_statuses_of_c_store_are_all_in_the_conformance_statement():
 
 
 def test_the_rejections_are_all_in_the_conformance_statement():
-    from node.listener import access
+    from node.listener import access, users
 
     refused = {
         ", ".join(code)
@@ -178,6 +178,7 @@ def test_the_rejections_are_all_in_the_conformance_statement():
         ", ".join(code)
         for code in re.findall(r"Refusal\(\s*(\d), (\d), (\d),", text_of(Path(access.__file__)))
     }
+    refused |= {", ".join(map(str, code)) for code in (users.WRONG, users.BUSY)}
     section = text_of(ROOT / "docs/conformance.md").split("### Rejected associations")[1].split("\n## ")[0]
     assert set(re.findall(r"^\| (\d, \d, \d) ", section, re.MULTILINE)) == refused
 

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,25 +13,11 @@ import pytest
 from node.demo import TemporaryNode
 from node.errors import NodeError
 from nodes import await_that, run_cli
+from notifications import Systemd
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 IDLE_MEMORY_MB = 400
 PARTS = {"listener 0": "listener-0", "worker 0": "worker", "web 0": "web"}
-
-
-class Systemd(threading.Thread):
-    """Stands in for systemd's notification socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(daemon=True)
-        self.messages: list[str] = []
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-
-    def run(self) -> None:
-        while message := self._socket.recv(4096).decode():
-            self.messages.append(message)
-        self._socket.close()
 
 
 def processes_of(root: int) -> dict[int, str]:

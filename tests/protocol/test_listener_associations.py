@@ -1,8 +1,6 @@
 """How associations begin and end: refusals, limits, TLS, silence, and a node that stops."""
 
 import socket
-import ssl
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -11,7 +9,6 @@ import pytest
 
 from listeners import RawPeer, dataset, listening, p_data, pdv, store_rq, wait_for_closed
 from node.errors import ConfigError
-from node.forwarding.association import VERIFICATION_CONTEXT, Association, Target
 from node.listener import open_associations
 from nodes import await_that, free_port
 
@@ -238,102 +235,6 @@ def test_health_follows_the_registry(tmp_path: Path) -> None:
         assert not node.server.is_healthy()
         node.registrar.problem = None
         assert node.server.is_healthy()
-
-
-# TLS
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory) -> Path:
-    """Make a CA, a server certificate, a client certificate, and one of a stranger."""
-    folder = tmp_path_factory.mktemp("keys")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    for name in ("ca", "stranger"):
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt")  # fmt: skip
-    (folder / "san").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
-    for name in ("server", "client"):
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
-                "-keyout", f"{name}.key", "-out", f"{name}.csr")  # fmt: skip
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-                "-days", "2", "-extfile", "san", "-out", f"{name}.crt")  # fmt: skip
-    return folder
-
-
-def server_keys(keys: Path, **more) -> dict:
-    files = {"cert": str(keys / "server.crt"), "key": str(keys / "server.key"), "ca": str(keys / "ca.crt")}
-    return {"tls": {"enabled": True} | files | more}
-
-
-def client_tls(
-    keys: Path, name: str | None, maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
-) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
-    context.maximum_version = maximum
-    if name is not None:
-        context.load_cert_chain(keys / f"{name}.crt", keys / f"{name}.key")
-    return context
-
-
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_objects_arrive_over_mutual_tls(keys: Path, tmp_path: Path, version: ssl.TLSVersion) -> None:
-    with listening(tmp_path, **server_keys(keys)) as node:
-        content = dataset(pixels=300_000)
-        with RawPeer(node.port, tls=client_tls(keys, "client", version)) as peer:
-            assert peer.associate() == "AC"
-            assert peer.store(content) == 0x0000
-            peer.release()
-        assert node.arrivals[0].path.read_bytes().endswith(content)
-        target = Target("localhost", node.port, "PREPNODE", tls=client_tls(keys, "client"))
-        with Association(target, [VERIFICATION_CONTEXT]) as association:
-            assert association.echo().status == 0
-
-
-@pytest.mark.parametrize("name", [None, "stranger"])
-def test_a_client_without_a_certificate_of_ours_is_not_served(keys: Path, tmp_path: Path, name) -> None:
-    with listening(tmp_path, **server_keys(keys)) as node:
-        with (
-            pytest.raises((ssl.SSLError, ConnectionError, AssertionError)),
-            _peer(node.port, keys, name) as peer,
-        ):
-            assert peer.associate() == "AC"
-        with RawPeer(node.port, tls=client_tls(keys, "client")) as peer:
-            assert peer.associate() == "AC"
-
-
-def test_client_certificates_can_be_left_out(keys: Path, tmp_path: Path) -> None:
-    with (
-        listening(tmp_path, **server_keys(keys, require_client_cert=False)) as node,
-        RawPeer(node.port, tls=client_tls(keys, None)) as peer,
-    ):
-        assert peer.associate() == "AC"
-
-
-def test_plain_dicom_on_the_tls_port_is_closed(keys: Path, tmp_path: Path) -> None:
-    with listening(tmp_path, **server_keys(keys)) as node, RawPeer(node.port) as peer:
-        assert peer.associate() == "CLOSED"
-
-
-def test_connections_that_never_shake_hands_delay_nobody_and_are_closed(
-    keys: Path, tmp_path: Path, monkeypatch
-) -> None:
-    monkeypatch.setattr("node.listener.port.HANDSHAKE_TIMEOUT_S", 1.0)
-    with listening(tmp_path, **server_keys(keys)) as node:
-        silent = [RawPeer(node.port) for _ in range(20)]
-        with RawPeer(node.port, tls=client_tls(keys, "client")) as peer:
-            assert peer.associate() == "AC"
-            peer.release()
-        assert all(each.receive()[0] == "CLOSED" for each in silent)
-        for each in silent:
-            each.socket.close()
-        await_that(lambda: not node.server._associations._silent, "all connections to be forgotten")
-
-
-def _peer(port: int, keys: Path, name: str | None) -> RawPeer:
-    return RawPeer(port, tls=client_tls(keys, name))
 
 
 def _connects(port: int) -> bool:

@@ -5,7 +5,19 @@ import queue
 
 import pynetdicom
 import pytest
-from pynetdicom import AE, _config, acse, association, dimse, dul, fsm, sop_class, timer, transport
+from pynetdicom import (
+    AE,
+    _config,
+    acse,
+    association,
+    dimse,
+    dul,
+    fsm,
+    pdu_primitives,
+    sop_class,
+    timer,
+    transport,
+)
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
 
@@ -117,6 +129,25 @@ def test_negotiation_is_one_method_and_rejection_another() -> None:
     assert "self.assoc._accepted_cx" in body
     for name in ("is_release_requested", "is_aborted", "send_release", "send_abort"):
         assert hasattr(acse.ACSE, name)
+
+
+def test_a_user_identity_is_read_before_and_answered_within_the_negotiation() -> None:
+    made = association.Association(AE(), MODE_ACCEPTOR)
+    assert made.requestor.user_identity is None
+    item = pdu_primitives.UserIdentityNegotiation()
+    item.server_response = b""
+    made.acceptor.add_negotiation_item(item)
+    assert made.acceptor.user_identity is item
+    assert item.from_primitive().encode() == b"\x59\x00\x00\x02\x00\x00"  # PS3.7 table D.3-15
+    assert "except NotImplementedError" in source(acse.ACSE._check_user_identity)  # no handler: accepted
+
+
+def test_timeouts_of_the_entity_are_read_when_an_association_is_made() -> None:
+    entity = AE()
+    entity.acse_timeout, entity.network_timeout = 3, 4
+    made = association.Association(entity, MODE_ACCEPTOR)
+    entity.acse_timeout, entity.network_timeout = 5, 6
+    assert (made.acse_timeout, made.network_timeout) == (3, 4)
 
 
 def test_association_names() -> None:

@@ -1,12 +1,9 @@
 """Who may associate, in plain words when not."""
 
-import subprocess
-
 import pytest
 
-from node.config import Listener, Peer, Tls
-from node.errors import ConfigError
-from node.listener.access import Access, Caller, tls_context
+from node.config import Listener, Peer
+from node.listener.access import Access, Caller, host_of
 from node.listener.contexts import is_storage
 
 
@@ -59,7 +56,8 @@ def test_an_address_within_the_networks_of_the_peer_is_accepted(address: str) ->
 def test_an_address_outside_of_them_is_refused_and_the_networks_are_named(address: str) -> None:
     refusal = access(peer=[peer("PACS1", "10.0.0.0/8")]).refuse(caller(address=address), {})
     assert refusal.code == (1, 1, 3)
-    assert refusal.reason == f"PACS1 called from {address}, which is not among its hosts (10.0.0.0/8)"
+    plain = address.removeprefix("::ffff:")
+    assert refusal.reason == f"PACS1 called from {plain}, which is not among its hosts (10.0.0.0/8)"
 
 
 def test_a_peer_may_be_listed_twice_with_other_networks() -> None:
@@ -124,30 +122,95 @@ def test_storage_known_unknown_and_private_is_accepted_and_no_other_service(uid:
     assert is_storage(uid) is expected
 
 
-def test_without_tls_there_is_no_context() -> None:
-    assert tls_context(Tls()) is None
+def test_with_titles_listed_the_node_answers_under_each_and_names_them_all_to_others() -> None:
+    rules = access(called_aets=["CTNODE", "MRNODE"])
+    assert [rules.refuse(caller(called=title), {}) for title in ("PREPNODE", "CTNODE", "MRNODE ")] == [
+        None
+    ] * 3
+    refusal = rules.refuse(caller(called="USNODE"), {})
+    assert (refusal.code, refusal.kind) == ((1, 1, 7), "called_title")
+    assert refusal.reason == "PACS1 called us 'USNODE'; our titles are 'PREPNODE', 'CTNODE', 'MRNODE'"
 
 
-def test_tls_without_a_ca_cannot_check_clients_and_says_so() -> None:
-    with pytest.raises(ConfigError, match=r"tls\.ca"):
-        tls_context(Tls(enabled=True, cert="x", key="y"))
+@pytest.mark.parametrize("address", ["2001:db8::5", "2001:db8:ffff::1"])
+def test_networks_of_ipv6_hold_too(address: str) -> None:
+    assert access(peer=[peer("PACS1", "2001:db8::/32")]).refuse(caller(address=address), {}) is None
+    refusal = access(peer=[peer("PACS1", "2001:db9::/32")]).refuse(caller(address=address), {})
+    assert (refusal.code, refusal.kind) == ((1, 1, 3), "address")
 
 
-def test_tls_with_a_missing_certificate_names_the_file(tmp_path) -> None:
-    keys = Tls(
-        enabled=True, cert=str(tmp_path / "no.crt"), key=str(tmp_path / "no.key"), require_client_cert=False
+@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3"])
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "::ffff:10.0.0.0/104", "10.1.2.3"])
+def test_an_ipv4_address_is_the_same_however_it_and_its_network_are_written(
+    address: str, network: str
+) -> None:
+    assert access(peer=[peer("PACS1", network)]).refuse(caller(address=address), {}) is None
+
+
+def test_peers_with_one_title_in_two_networks_have_limits_of_their_own() -> None:
+    rules = access(
+        peer=[
+            peer("PACS1", "10.0.0.0/8", max_associations=1),
+            peer("PACS1", "192.0.2.0/24", max_associations=2),
+        ]
     )
-    with pytest.raises(ConfigError, match=r"no\.crt"):
-        tls_context(keys)
+    near, far = caller(address="10.1.2.3"), caller(address="192.0.2.1")
+    established = {rules.account_of(near): 1}
+    assert rules.refuse(near, established).kind == "peer_limit"
+    assert rules.refuse(far, established) is None
+    assert rules.peer_of(far).max_associations == 2
 
 
-def test_tls_with_a_ca_that_is_none_names_the_file(tmp_path) -> None:
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2",
-         "-keyout", tmp_path / "k", "-out", tmp_path / "c"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    (tmp_path / "ca").write_text("nothing")
-    keys = Tls(enabled=True, cert=str(tmp_path / "c"), key=str(tmp_path / "k"), ca=str(tmp_path / "ca"))
-    with pytest.raises(ConfigError, match=r"tls\.ca"):
-        tls_context(keys)
+@pytest.mark.parametrize("shown", [("pacs.example.org",), ("other", "PACS.example.org"), ("192.0.2.7",)])
+def test_a_certificate_that_bears_a_name_of_the_peer_is_accepted(shown: tuple[str, ...]) -> None:
+    rules = access(peer=[peer("PACS1", certificate_names=["pacs.example.org", "192.0.2.7"])])
+    assert rules.refuse(Caller("PACS1", "PREPNODE", "10.1.2.3", 0, shown), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ((), "PACS1 at 10.1.2.3 showed no certificate; its certificate_names are 'pacs.example.org'"),
+        (
+            ("ct.example.org", "ct"),
+            (
+                "PACS1 at 10.1.2.3 showed a certificate of 'ct.example.org', 'ct'; "
+                "its certificate_names are 'pacs.example.org'"
+            ),
+        ),
+        (
+            ("*.example.org",),
+            (
+                "PACS1 at 10.1.2.3 showed a certificate of '*.example.org'; "
+                "its certificate_names are 'pacs.example.org'"
+            ),
+        ),
+    ],
+)
+def test_another_certificate_is_refused_and_both_are_named(shown: tuple[str, ...], told: str) -> None:
+    rules = access(peer=[peer("PACS1", certificate_names=["pacs.example.org"])])
+    refusal = rules.refuse(Caller("PACS1", "PREPNODE", "10.1.2.3", 0, shown), {})
+    assert (refusal.code, refusal.kind, refusal.reason) == ((1, 1, 3), "certificate", told)
+
+
+def test_two_machines_with_one_title_are_told_apart_by_their_certificates() -> None:
+    rules = access(
+        peer=[
+            peer("CT", certificate_names=["ct1"], max_instance_mb=1),
+            peer("CT", certificate_names=["ct2"], max_instance_mb=2),
+        ]
+    )
+    assert rules.peer_of(Caller("CT", "PREPNODE", "10.0.0.1", 0, ("ct2",))).max_instance_mb == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_a_host_is_an_ipv4_address_or_an_ipv6_network(address: str, host: str) -> None:
+    assert host_of(address) == host

@@ -119,6 +119,18 @@ def test_twenty_lines_a_second_of_one_event_and_peer_then_their_number() -> None
     assert "suppressed" not in passes("refused", "10.0.0.1").msg
 
 
+def test_connections_of_one_host_are_one_peer_whatever_their_ports() -> None:
+    throttle = logs.Throttle(20, clock=lambda: 0.0)
+
+    def passes(address: str) -> bool:
+        return throttle.filter(
+            logging.LogRecord("node", 20, "", 1, {"event": "refused", "source_address": address}, (), None)
+        )
+
+    assert sum(passes(f"10.0.0.1:{port}") for port in range(40000, 40100)) == 20
+    assert passes("10.0.0.2:40000")
+
+
 def test_the_throttle_remembers_a_bounded_number_of_peers() -> None:
     throttle = logs.Throttle(1, clock=lambda: 0.0)
     for number in range(5000):

@@ -5,8 +5,13 @@ import time
 from pathlib import Path
 
 from node import heartbeat, supervisor
-from node.config import load
+from node.config import Config, load
+from node.reload import Reload
 from node.supervisor import Child, Supervisor
+
+
+def supervised(config: Config, roles: list[tuple[str, int]]) -> Supervisor:
+    return Supervisor(Reload(config, lambda: config, lambda _: []), roles)
 
 
 def test_notify_reaches_a_path_and_an_abstract_socket(tmp_path: Path, monkeypatch) -> None:
@@ -25,7 +30,7 @@ def test_notify_is_silent_without_systemd(monkeypatch) -> None:
 
 def test_a_process_that_dies_often_is_restarted_more_and_more_slowly(tmp_path: Path) -> None:
     config = load(None, {"node": {"data_dir": str(tmp_path)}})
-    keeper, child, now = Supervisor(config, [("worker", 0)]), Child("worker", 0), time.monotonic()
+    keeper, child, now = supervised(config, [("worker", 0)]), Child("worker", 0), time.monotonic()
     pauses = []
     for _ in range(8):
         keeper._note_death(child, now)
@@ -35,7 +40,7 @@ def test_a_process_that_dies_often_is_restarted_more_and_more_slowly(tmp_path: P
 
 def test_a_process_that_died_long_ago_is_restarted_at_once(tmp_path: Path) -> None:
     config = load(None, {"node": {"data_dir": str(tmp_path)}})
-    keeper, child = Supervisor(config, [("worker", 0)]), Child("worker", 0, deaths=[-10_000.0])
+    keeper, child = supervised(config, [("worker", 0)]), Child("worker", 0, deaths=[-10_000.0])
     keeper._note_death(child, time.monotonic())
     assert child.restart_at - time.monotonic() <= 0.5
 
@@ -49,5 +54,5 @@ def test_the_heartbeat_of_a_process_that_died_no_longer_says_that_it_works(tmp_p
     config = load(None, {"node": {"data_dir": str(tmp_path)}})
     heartbeat.write(tmp_path / "run", "worker", ok=True)
     heartbeat.write(tmp_path / "run", "web", ok=True)
-    Supervisor(config, [("worker", 0), ("web", 0)])._note_death(Child("worker", 0), time.monotonic())
+    supervised(config, [("worker", 0), ("web", 0)])._note_death(Child("worker", 0), time.monotonic())
     assert [beat.part for beat in heartbeat.read_all(tmp_path / "run")] == ["web"]
