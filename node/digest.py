@@ -8,6 +8,7 @@ begins follows from the group length (`node.part10.dataset_offset`).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from node.part10 import GROUP_LENGTH_END, dataset_offset
@@ -57,8 +58,10 @@ class DatasetDigest:
             self._dataset.update(data)
 
 
-def digest(path: Path) -> str:
+def digest(path: Path, *, pace: Callable[[int], None] | None = None) -> str:
     """Return the SHA-256 of the data set in a stored file, as `Incoming.sha256` does while it is written.
+
+    `pace` is told how many bytes each step has read, and may take its time.
 
     Raises:
         OSError: the file cannot be read.
@@ -67,4 +70,6 @@ def digest(path: Path) -> str:
     with path.open("rb") as file:
         while chunk := file.read(READ_BYTES):
             running.update(chunk)
+            if pace is not None:
+                pace(len(chunk))
     return running.hexdigest()

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,6 +35,8 @@ class Folders:
 class Incoming:
     """Bytes of one instance as they arrive. `commit` or `discard` ends it; `size` and `sha256` describe it.
 
+    After `commit`, `received_at` is when its last byte was written, as its file says it too.
+
     As a context manager it discards what was not committed.
     """
 
@@ -41,6 +44,7 @@ class Incoming:
         self.name = name
         self.size = 0
         self.sha256 = ""
+        self.received_at: datetime | None = None
         self._folders = folders
         self._is_durable = is_durable
         self._digest = DatasetDigest()
@@ -89,6 +93,7 @@ class Incoming:
         self.sha256 = self._digest.hexdigest()
         folders = self._folders
         try:
+            self.received_at = written_at(os.fstat(fd))
             if self._is_durable:
                 os.fdatasync(fd)
             self._fd = None
@@ -126,6 +131,11 @@ class Incoming:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.discard()
+
+
+def written_at(status: os.stat_result) -> datetime:
+    """Return when a file was last written, UTC without zone: also after a crash the same."""
+    return datetime.fromtimestamp(status.st_mtime, UTC).replace(tzinfo=None)
 
 
 def failure(error: OSError, what: str) -> SpoolError:

@@ -68,11 +68,13 @@ class Retention:
         engine: Engine,
         *,
         record: Callable[[str, str, datetime, int], None],
+        mark_removed: Callable[[str, datetime], list[str]],
         now: Callable[[], datetime],
     ) -> None:
         self._config = config
         self._engine = engine
         self._record = record
+        self._mark_removed = mark_removed
         self._now = now
 
     def run_once(self) -> int:
@@ -104,7 +106,7 @@ class Retention:
     def _delete_originals(self, folder: Path, uid: str) -> int:
         """Delete the registered files, one by one: one that arrives meanwhile is not registered yet."""
         deleted = 0
-        for path in due.instance_paths(self._engine, uid):
+        for path in self._mark_removed(uid, self._now()):
             with suppress(FileNotFoundError):
                 Path(path).unlink()
                 deleted += 1

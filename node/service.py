@@ -104,6 +104,7 @@ def _prepare(config: Config) -> None:
 
 def _listener(config: Config, index: int, ready: Ready, stop: threading.Event) -> None:
     """Receive: bytes to the spool, durable; rows to the registry, a moment later."""
+    from node.acks import AckBook
     from node.listener.server import ListenerServer
     from node.registration import Registrar
     from node.registry.database import engine
@@ -117,8 +118,9 @@ def _listener(config: Config, index: int, ready: Ready, stop: threading.Event) -
     registrar = Registrar(repository, spool)
     registrar.recover()
     registrar.start()
+    book = AckBook(spool.root, owner)
     server = ListenerServer(
-        config, spool, registrar, repository, accepting=FreeSpace(config).accepting, index=index
+        config, spool, registrar, repository, accepting=FreeSpace(config).accepting, acks=book, index=index
     )
     port = server.start()
 
@@ -133,6 +135,7 @@ def _listener(config: Config, index: int, ready: Ready, stop: threading.Event) -
     stop.wait()
     server.stop(DRAIN_S)
     registrar.stop()
+    book.close()
     pulse.stop()
 
 

@@ -27,8 +27,9 @@ COMMANDS = {
     "query": ("node.cli.query:query", "Select series for research."),
     "registry": (
         "node.cli.registry:registry",
-        "Bring the registry up to date, or build it anew from the spool.",
+        "Verify the registry, bring it up to date, or build it anew from the spool.",
     ),
+    "ledger": ("node.cli.ledger:ledger", "Balance what was acknowledged against what became of it."),
     "plugins": ("node.cli.plugins:plugins", "List the rules, steps, writers, handlers and destinations."),
     "bench": ("node.cli.bench:bench", "Measure this node on this machine."),
 }

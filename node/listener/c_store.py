@@ -73,6 +73,13 @@ class Registering(Protocol):
         """Take an instance that is durable."""
 
 
+class Acknowledging(Protocol):
+    """What is needed of `node.acks.AckBook`."""
+
+    def acknowledge(self, calling_ae_title: str, n_bytes: int, received_at: datetime) -> None:
+        """Count an object that is durable and is to be answered with success now. Does not raise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What a C-STORE-RQ and its presentation context say."""
@@ -101,6 +108,7 @@ class StoreService:
     accepting: Callable[[], bool] = _always
     now: Callable[[], datetime] = utc_now
     tally: Tally = field(default_factory=Tally)
+    acks: Acknowledging | None = None
 
     def __post_init__(self) -> None:
         self._changed = threading.Condition()
@@ -232,6 +240,11 @@ class Reception:
         if self._service.registrar.problem is not None:
             return REGISTRY_FAILED
         path = incoming.commit()
+        received_at = incoming.received_at or self._service.now()
+        if (
+            self._service.acks is not None
+        ):  # before it can be registered, so that no row is ahead of its count
+            self._service.acks.acknowledge(self.sender.calling_ae_title, incoming.size, received_at)
         self._service.registrar.submit(
             Arrival(
                 sop_instance_uid=found["SOPInstanceUID"],
@@ -242,7 +255,7 @@ class Reception:
                 path=path,
                 size_bytes=incoming.size,
                 sha256=incoming.sha256,
-                received_at=self._service.now(),
+                received_at=received_at,
                 calling_ae_title=self.sender.calling_ae_title,
                 called_ae_title=self.sender.called_ae_title,
                 source_address=self.sender.source_address,

@@ -25,7 +25,7 @@ from node.errors import ConfigError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.listener.acceptor import Parts
 from node.listener.access import Access, tls_context
-from node.listener.c_store import Registering, Spooling, StoreService
+from node.listener.c_store import Acknowledging, Registering, Spooling, StoreService
 from node.listener.open_associations import AssociationNotes, OpenAssociations
 from node.listener.port import ACCEPT_POLL_S, Port
 from node.registry.repository import utc_now
@@ -70,6 +70,7 @@ class ListenerServer:
         repository: AssociationEnds | None = None,
         *,
         accepting: Callable[[], bool] | None = None,
+        acks: Acknowledging | None = None,
         index: int = 0,
     ) -> None:
         self._config = config
@@ -82,6 +83,7 @@ class ListenerServer:
             registrar,
             max_bytes=config.listener.max_instance_mb * 1024**2,
             accepting=accepting or (lambda: True),
+            acks=acks,
         )
         self._associations = OpenAssociations(registrar)
         self._port: Port | None = None

@@ -35,7 +35,13 @@ def sweep(node):
     def record(name, uid, at, files):
         node.repository.record_event(name, at, series_uid=uid, files=files)
 
-    return Retention(node.config, node.engine, record=record, now=node.clock).run_once()
+    return Retention(
+        node.config,
+        node.engine,
+        record=record,
+        mark_removed=node.repository.mark_removed,
+        now=node.clock,
+    ).run_once()
 
 
 def test_originals_go_after_spool_days_and_outputs_after_outputs_days(node):
