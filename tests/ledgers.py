@@ -10,6 +10,7 @@ from node.ledger import Line, balance
 from node.part10 import read_file_meta
 from node.recovery import arrival_from_file, recover
 from node.registry.arrivals import Arrival
+from node.registry.database import engine
 from node.registry.repository import Repository, utc_now
 from node.spool import Spool
 from registries import registry
@@ -36,6 +37,7 @@ class Receiver:
     def __post_init__(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.waiting: list[Arrival] = []
+        registry(self.folder).dispose()
         self._start()
 
     @property
@@ -43,7 +45,7 @@ class Receiver:
         return self.repository.engine
 
     def _start(self):
-        self.repository = Repository(registry(self.folder))
+        self.repository = Repository(engine(f"sqlite:///{self.folder / 'registry.db'}"))
         self.spool = Spool(self.folder / "spool", "one", durability=self.durability)
         self.book = AckBook(self.spool.root, "one")
 

@@ -13,7 +13,7 @@ from node.cli.main import config_option, load_config
 from node.cli.printing import format_options, print_rows
 from node.config import Config
 from node.errors import NodeError
-from node.ledger import Line, balance, problems
+from node.ledger import balance, problems
 from node.registry.database import engine, read_engine
 from node.registry.repository import Repository, utc_now
 
@@ -78,17 +78,14 @@ def _settle(config: Config, day: str, calling_ae_title: str) -> None:
         raise click.BadParameter(
             f"{day!r} is no day; write it as 2026-11-25", param_hint="--settle"
         ) from None
-    repository = Repository(engine(config.registry_url))
-    line = _find(balance(repository.engine, config.spool_dir, wanted), wanted, calling_ae_title)
+    lines = balance(read_engine(config.registry_url), config.spool_dir, wanted, with_rows=False)
+    line = next(
+        (each for each in lines if (each.day, each.calling_ae_title) == (wanted, calling_ae_title)), None
+    )
     if line is None or not (line.lost or line.uncounted):
         raise NodeError(f"{day} {calling_ae_title}: nothing to settle; see `prepnode ledger --days 365`")
     amount = line.uncounted - line.lost
     peer = (line.day, line.calling_ae_title)
+    repository = Repository(engine(config.registry_url))
     repository.settle(peer, amount, who=getpass.getuser(), now=utc_now())
     click.echo(f"{day} {calling_ae_title}: {abs(amount)} objects settled")
-
-
-def _find(lines: list[Line], day: date, calling_ae_title: str) -> Line | None:
-    return next(
-        (line for line in lines if (line.day, line.calling_ae_title) == (day, calling_ae_title)), None
-    )

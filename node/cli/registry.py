@@ -12,7 +12,7 @@ from node.cli.printing import format_options, print_rows
 from node.cli.progress import progress
 from node.recovery import rebuild as rebuild_from
 from node.registry import queries
-from node.registry.database import engine
+from node.registry.database import engine, read_engine
 from node.registry.database import migrate as bring_up_to_date
 from node.registry.repository import Repository, utc_now
 from node.spool import Spool
@@ -70,14 +70,15 @@ def verify(config_file: Path | None, max_mb_per_s: float | None, output_format: 
     them. The node may be running.
     """
     config = load_config(config_file)
-    repository = Repository(engine(config.registry_url))
+    reader = read_engine(config.registry_url)
     pace = None if max_mb_per_s is None else Pace(max_mb_per_s)
-    verification = Verification(repository.engine, config.spool_dir, pace=pace)
-    with progress("verifying", queries.instance_count(repository.engine)) as shown:
+    verification = Verification(reader, config.spool_dir, pace=pace)
+    with progress("verifying", queries.instance_count(reader)) as shown:
         problems = list(verification.rows(shown.advance))
-    with progress("looking for files without a row", queries.series_count(repository.engine)) as shown:
+    with progress("looking for files without a row", queries.series_count(reader)) as shown:
         problems += verification.files(shown.advance)
     counts = {str(kind).lower(): verification.counts[kind] for kind in Kind}
+    repository = Repository(engine(config.registry_url))
     repository.record_event("registry.verified", utc_now(), counts=counts, bytes=verification.n_bytes)
     if problems or output_format:
         rows = [problem.row() for problem in problems]

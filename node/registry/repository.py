@@ -221,16 +221,16 @@ class Repository:
 
     # what is deleted
 
-    def mark_removed(self, series_uid: str, now: datetime) -> list[str]:
-        """Note that retention removes the files of a series; return where they are.
+    def mark_removed(self, series_uid: str, moment: datetime, now: datetime) -> list[str]:
+        """Note that retention removes the files of a series; return where those received before `moment` are.
 
-        Before they are removed: a file without its row's leave is one that was lost.
+        To be done before they are removed: a file that goes without being marked is lost.
         """
         with writing(self.engine) as connection:
             return list(
                 connection.scalars(
                     update(Instance)
-                    .where(Instance.SeriesInstanceUID == series_uid)
+                    .where(Instance.SeriesInstanceUID == series_uid, Instance.received_at < moment)
                     .values(removed_at=func.coalesce(Instance.removed_at, now))
                     .returning(Instance.path)
                 )

@@ -12,7 +12,7 @@ from node.intake import take_in
 from node.ledger import Line, problems
 from node.recovery import rebuild, recover
 from node.registry.repository import Repository, utc_now
-from registries import NOON, rows
+from registries import NOON, registry, rows
 
 LINE = Line(date(2026, 1, 1), PEER)
 
@@ -252,6 +252,7 @@ def test_a_registry_that_is_built_anew_opens_its_ledger_anew_and_says_so(node, t
     node.close()
     for path in node.folder.glob("registry.db*"):
         path.unlink()
+    registry(node.folder).dispose()
     node._start()
     assert only(node).lost == 3
     for _ in range(2):  # a second time changes nothing

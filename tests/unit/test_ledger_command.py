@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 
 import pytest
 from click.testing import CliRunner
@@ -102,3 +103,12 @@ def test_verify_lists_what_is_wrong_and_fails(node, ask):
     done = ask(registry, "verify", expect=1)
     assert "MISSING" in done.stdout
     assert "1 verified, 0 removed, 1 missing, 1 corrupt" in done.stderr
+
+
+def test_a_registry_of_an_older_version_is_told_as_such(node, tmp_path):
+    with sqlite3.connect(node.folder / "registry.db") as connection:
+        connection.execute("DROP TABLE ledger")
+    connection.close()
+    done = CliRunner().invoke(ledger, ["-c", str(tmp_path / "node.toml")])
+    assert done.exit_code == 1
+    assert "`prepnode registry migrate`" in str(done.exception)

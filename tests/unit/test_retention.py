@@ -188,3 +188,19 @@ def test_the_free_space_is_that_of_the_data_folder(tmp_path):
     assert FreeSpace(config).accepting()
     config = Config(node={"data_dir": tmp_path}, retention={"min_free_gb": 10_000_000})
     assert not FreeSpace(config).accepting()
+
+
+def test_what_comes_while_a_series_is_deleted_is_kept(node):
+    original = arrive(node)
+    process(node)
+    node.clock.advance(days=31)
+    late = original.with_name("late.dcm")
+
+    def mark(uid, moment, now):
+        late.write_bytes(b"late")
+        node.arrive([late], series=SERIES, sops=[f"{SERIES}.2"])
+        return node.repository.mark_removed(uid, moment, now)
+
+    Retention(node.config, node.engine, record=lambda *_: None, mark_removed=mark, now=node.clock).run_once()
+    assert not original.exists()
+    assert late.exists()

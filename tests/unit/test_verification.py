@@ -89,7 +89,7 @@ def test_the_same_object_sent_again_mends_a_missing_and_a_corrupt_file(node):
 def test_what_retention_removed_is_not_missing_and_what_came_since_is(node):
     row_paths = {path.parent.name: path for path in stored(node)}
     uid, path = min(row_paths.items())
-    for each in node.repository.mark_removed(uid, utc_now()):
+    for each in node.repository.mark_removed(uid, utc_now(), utc_now()):
         Path(each).unlink()
     removed = 4 - len(stored(node))
     verification, problems = verify(node)
@@ -129,7 +129,7 @@ def test_a_row_that_changes_while_its_file_is_read_is_looked_at_again(node, monk
         if row["path"] == str(gone) and gone.exists():
             gone.unlink()
             kind = real(self, row)
-            node.repository.mark_removed(row["SeriesInstanceUID"], utc_now())
+            node.repository.mark_removed(row["SeriesInstanceUID"], utc_now(), utc_now())
             return kind
         return real(self, row)
 
