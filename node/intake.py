@@ -52,7 +52,14 @@ def take_in(repository: Repository, spool: Spool, batch: Sequence[Arrival], now:
             placed.append((arrival, _place(spool, arrival)))
         except InvalidUIDError:  # senders of such are refused; this is the last line of defence
             log.exception("instance.set_aside", file=arrival.path.name)
-            set_aside(repository, spool, arrival.path, arrival.calling_ae_title, arrival.received_at, now)
+            set_aside(
+                repository,
+                spool,
+                arrival.path,
+                calling_ae_title=arrival.calling_ae_title,
+                received_at=arrival.received_at,
+                now=now,
+            )
         except SpoolError as error:
             if arrival.path.exists():
                 stuck.append(arrival)
@@ -84,10 +91,11 @@ def series_of(facts: Mapping[str, Any], sop_instance_uid: str) -> tuple[str, str
     return sop_instance_uid, sop_instance_uid
 
 
-def set_aside(  # noqa: PLR0913, PLR0917 - whose object, which file
+def set_aside(  # noqa: PLR0913 - whose object, which file
     repository: Repository,
     spool: Spool,
     path: Path,
+    *,
     calling_ae_title: str,
     received_at: datetime,
     now: datetime,

@@ -111,6 +111,7 @@ class Line:
             "day": str(self.day),
             "calling_ae_title": self.calling_ae_title,
             "acknowledged": self.acknowledged,
+            "bytes": self.n_bytes,
             "registered": self.registered,
             "new": self.new,
             "conflicts": self.conflicts,

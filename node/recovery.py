@@ -134,7 +134,7 @@ def _read(path: Path, repository: Repository, spool: Spool, now: datetime) -> Ar
         with path.open("rb") as file:
             sender = read_file_meta(file.read(META_LIMIT_BYTES)).calling_ae_title
             received_at = written_at(os.fstat(file.fileno()))
-        set_aside(repository, spool, path, sender, received_at, now)
+        set_aside(repository, spool, path, calling_ae_title=sender, received_at=received_at, now=now)
     return arrival
 
 
