@@ -105,6 +105,8 @@ def set_aside(  # noqa: PLR0913 - whose object, which file
     Raises:
         RegistryError: it cannot be counted, and stays where it is.
     """
+    if not path.exists():
+        return  # a batch that is tried again
     repository.set_aside((received_at.date(), acks.title(calling_ae_title)), path.name, now)
     spool.set_aside(path)
     repository.forget([path.name])

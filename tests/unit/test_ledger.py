@@ -8,6 +8,7 @@ import pytest
 
 from ledgers import PEER, Receiver, content
 from node import acks
+from node.errors import RegistryError
 from node.intake import take_in
 from node.ledger import Line, problems
 from node.recovery import rebuild, recover
@@ -320,3 +321,20 @@ def test_registering_the_same_again_directly_changes_no_balance(tmp_path, node):
     for _ in range(2):
         rebuild(again, node.spool, utc_now())
     assert only(node).difference == 0
+
+
+def test_what_is_set_aside_from_a_batch_that_is_tried_again_is_counted_once(node, monkeypatch):
+    good, bad = node.receive(content(1)), node.receive(content(2))
+    batch = [replace(bad, sop_instance_uid="../2"), good]
+
+    def refuse(*_):
+        raise RegistryError("locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(node.repository, "register", refuse)
+        with pytest.raises(RegistryError):
+            take_in(node.repository, node.spool, batch, utc_now())
+    for _ in range(2):
+        take_in(node.repository, node.spool, batch, utc_now())
+    line = only(node)
+    assert (line.registered, line.set_aside, line.difference) == (1, 1, 0)
