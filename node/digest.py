@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from node.part10 import GROUP_LENGTH_END, dataset_offset
@@ -17,11 +18,13 @@ Buffer = bytes | bytearray | memoryview
 READ_BYTES = 1 << 20
 
 
-def digest(path: Path) -> str:
+def digest(path: Path, *, pace: Callable[[int], None] | None = None) -> str:
     """Return the SHA-256 of the data set in a stored file, as `Incoming.sha256` is while it is written.
 
     A file without file meta is digested as a whole, and so is one whose file meta claims to
     be longer than the file.
+
+    `pace` is told how many bytes each step has read, and may take its time.
 
     Raises:
         OSError: the file cannot be read.
@@ -32,4 +35,6 @@ def digest(path: Path) -> str:
         file.seek(offset if offset < os.fstat(file.fileno()).st_size else 0)
         while chunk := file.read(READ_BYTES):
             running.update(chunk)
+            if pace is not None:
+                pace(len(chunk))
     return running.hexdigest()

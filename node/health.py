@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -17,8 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from node import heartbeat
 from node.clock import utc_now
 from node.config import Config
+from node.errors import NodeError
 from node.heartbeat import Heartbeat
+from node.ledger import balance
 from node.registry.figures import figures
+
+LEDGER_DAYS = 30  # as `prepnode ledger` shows them
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,8 @@ class NodeCollector(Collector):
         )
         try:
             yield from _registry_metrics(self._engine)
-        except SQLAlchemyError:
+            yield from _ledger_metrics(self._config, self._engine)
+        except (SQLAlchemyError, NodeError):
             return
 
 
@@ -201,6 +207,19 @@ def _registry_metrics(engine: Engine) -> Iterator[Metric]:
     yield GaugeMetricFamily("prepnode_queue_age_seconds", "Age of the oldest of them.", found.queue_age_s)
     yield GaugeMetricFamily(
         "prepnode_delivery_age_seconds", "Age of the oldest pending delivery.", found.delivery_age_s
+    )
+
+
+def _ledger_metrics(config: Config, engine: Engine) -> Iterator[Metric]:
+    since = utc_now().date() - timedelta(days=LEDGER_DAYS)
+    lines = balance(engine, config.spool_dir, since, with_rows=False)
+    yield GaugeMetricFamily(
+        "prepnode_ledger_unbalanced",
+        f"Peers and days, of the last {LEDGER_DAYS}, whose acknowledged objects are not all accounted for.",
+        sum(not line.is_balanced for line in lines),
+    )
+    yield GaugeMetricFamily(
+        "prepnode_ledger_lost", "Acknowledged objects that are nowhere.", sum(line.lost for line in lines)
     )
 
 

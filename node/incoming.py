@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -86,7 +87,8 @@ class NameFlush:
 class Incoming:
     """Bytes of one instance as they arrive. `commit` or `discard` ends it; `size` and `sha256` describe it.
 
-    `file_meta` goes in front of them; the digest is that of what follows it. As a context
+    `file_meta` goes in front of them; the digest is that of what follows it. After `commit`,
+    `received_at` is when the last byte was written, as the file says it too. As a context
     manager it discards what was not committed.
     """
 
@@ -96,6 +98,7 @@ class Incoming:
         self.name = name
         self.size = 0
         self.sha256 = ""
+        self.received_at: datetime | None = None
         self._folders = folders
         self._flush_names = flush_names
         self._file_meta = file_meta
@@ -148,6 +151,7 @@ class Incoming:
         self.sha256 = self._digest.hexdigest()
         folders = self._folders
         try:
+            self.received_at = written_at(os.fstat(fd))
             if self._flush_names is not None:
                 os.fdatasync(fd)
             self._fd = None
@@ -185,6 +189,11 @@ class Incoming:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.discard()
+
+
+def written_at(status: os.stat_result) -> datetime:
+    """Return when a file was last written, UTC without zone: also after a crash the same."""
+    return datetime.fromtimestamp(status.st_mtime, UTC).replace(tzinfo=None)
 
 
 def failure(error: OSError, what: str) -> SpoolError:

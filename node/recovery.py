@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
 from node import logs
+from node.acks import Peer, title
 from node.digest import digest
 from node.errors import SpoolError
 from node.header_facts import facts
-from node.intake import series_of, take_in
+from node.incoming import written_at
+from node.intake import series_of, set_aside, take_in
+from node.ledger import balance
 from node.part10 import META_LIMIT_BYTES, read_file_meta
-from node.registry.arrivals import Arrival
+from node.registry import ledger
+from node.registry.arrivals import Arrival, Outcome
 from node.registry.repository import Repository
 from node.spool import Spool, valid_uid
 
@@ -50,7 +55,7 @@ def arrival_from_file(path: Path) -> Arrival | None:
         path=path,
         size_bytes=status.st_size,
         sha256=digest(path),
-        received_at=datetime.fromtimestamp(status.st_mtime, UTC).replace(tzinfo=None),
+        received_at=written_at(status),
         calling_ae_title=meta.calling_ae_title,
         called_ae_title=meta.called_ae_title,
         facts=found,
@@ -76,6 +81,9 @@ def recover(repository: Repository, spool: Spool, now: datetime) -> int:
         if taken.stuck:
             raise SpoolError(f"{len(taken.stuck)} instances stay in new/: {taken.problem}")
         n += len(taken.registered)
+    gone = [name for name in ledger.remembered(repository.engine) if not spool.is_waiting(name)]
+    spool.settle([spool.root / "new"])  # gone for good, power loss or not
+    repository.forget(gone)
     if n:
         log.info("spool.recovered", instances=n)
     return n
@@ -86,20 +94,36 @@ def rebuild(
 ) -> int:
     """Register every file of store/ where it is; return how many there are.
 
-    Idempotent. Series begin anew: they become complete, and are processed, once more.
+    Idempotent. Series begin anew: they become complete, and are processed, once more. Days of
+    which the registry knew nothing, or not all, open in the ledger anew, and are marked there.
     `progress` is told how many files each step took.
 
     Raises:
         RegistryError: a batch could not be committed; the ones before it were.
     """
     n = 0
+    added: set[Peer] = set()
     for paths in _batches(spool.stored()):
         batch = [arrival for path in paths if (arrival := arrival_from_file(path)) is not None]
-        repository.register(batch, now)
+        for each in repository.register(batch, now):
+            if each.outcome is not Outcome.DUPLICATE:
+                added.add((each.arrival.received_at.date(), title(each.arrival.calling_ae_title)))
         n += len(batch)
         if progress is not None:
             progress(len(paths))
+    _open_anew(repository, spool, added, now)
     return n
+
+
+def _open_anew(repository: Repository, spool: Spool, added: Collection[Peer], now: datetime) -> None:
+    """Let those days balance that a rebuild has changed, or of which only acknowledgements are known."""
+    corrections = {}
+    for line in balance(repository.engine, spool.root):
+        peer = (line.day, line.calling_ae_title)
+        if peer in added or line.rows_missing or not line.registered:
+            missing = line.rows_missing
+            corrections[peer] = {"n_new": -missing, "adjustment": line.difference - missing}
+    repository.rebase(corrections, now)
 
 
 def read_left_behind(path: Path, repository: Repository, spool: Spool, now: datetime) -> Arrival | None:
@@ -116,9 +140,11 @@ def read_left_behind(path: Path, repository: Repository, spool: Spool, now: date
     except OSError as error:
         raise SpoolError(f"{path}: cannot be read: {error.strerror}; check the disk") from error
     if arrival is None:
-        kept = spool.set_aside(path)
-        log.error("instance.unreadable", file=kept.name)
-        repository.record_event("instance.unreadable", now, file=kept.name)
+        log.error("instance.unreadable", file=path.name)
+        with path.open("rb") as file:
+            sender = read_file_meta(file.read(META_LIMIT_BYTES)).calling_ae_title
+            received_at = written_at(os.fstat(file.fileno()))
+        set_aside(repository, spool, path, calling_ae_title=sender, received_at=received_at, now=now)
     return arrival
 
 

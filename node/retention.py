@@ -32,11 +32,13 @@ class Retention:
         engine: Engine,
         *,
         record: Callable[[str, str, datetime, int], None],
+        mark_removed: Callable[[str, datetime, datetime], list[str]],
         now: Callable[[], datetime],
     ) -> None:
         self._config = config
         self._engine = engine
         self._record = record
+        self._mark_removed = mark_removed
         self._now = now
 
     def run_once(self) -> int:
@@ -46,7 +48,7 @@ class Retention:
             self._config.spool_dir / "store", keys.spool_days, "originals.deleted", self._delete_originals
         ) + self._sweep(self._config.outputs_dir, keys.outputs_days, "outputs.deleted", self._delete_outputs)
 
-    def _sweep(self, top: Path, days: int, event: str, delete: Callable[[Path, str], int]) -> int:
+    def _sweep(self, top: Path, days: int, event: str, delete: Callable[[Path, str, datetime], int]) -> int:
         """Walk the series folders `<top>/<Study>/<Series>`: what is on the disk, not all that ever was."""
         if days == 0:
             return 0
@@ -58,17 +60,17 @@ class Retention:
             for uid in due.removable(self._engine, sorted(by_uid), moment):
                 if not due.removable(self._engine, [uid], moment):
                     continue  # a late instance came since
-                deleted = delete(by_uid[uid], uid)
+                deleted = delete(by_uid[uid], uid, moment)
                 if deleted:
                     count += 1
                     self._record(event, uid, now, deleted)
                     log.info(event, SeriesInstanceUID=uid, files=deleted, days=days)
         return count
 
-    def _delete_originals(self, folder: Path, uid: str) -> int:
-        """Delete the registered files, one by one: one that arrives meanwhile is not registered yet."""
+    def _delete_originals(self, folder: Path, uid: str, moment: datetime) -> int:
+        """Delete the registered files, one by one: what arrives meanwhile is not among them."""
         deleted = 0
-        for path in due.instance_paths(self._engine, uid):
+        for path in self._mark_removed(uid, moment, self._now()):
             with suppress(FileNotFoundError):
                 Path(path).unlink()
                 deleted += 1
@@ -76,8 +78,8 @@ class Retention:
         return deleted
 
     @staticmethod
-    def _delete_outputs(folder: Path, uid: str) -> int:
-        del uid
+    def _delete_outputs(folder: Path, uid: str, moment: datetime) -> int:
+        del uid, moment
         deleted = sum(1 for path in folder.rglob("*") if path.is_file())
         shutil.rmtree(folder, ignore_errors=True)
         _remove_empty(folder)

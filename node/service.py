@@ -180,6 +180,7 @@ def _registrar(config: Config, ready: Ready, stop: threading.Event) -> None:
 
 def _listener(config: Config, index: int, ready: Ready, stop: threading.Event, follow: Follow) -> None:
     """Receive: bytes to the spool, durable; what they are to the registrar, a moment later."""
+    from node.acks import AckBook
     from node.free_space import FreeSpace
     from node.handover import Handover
     from node.listener.server import ListenerServer, new_run
@@ -195,8 +196,15 @@ def _listener(config: Config, index: int, ready: Ready, stop: threading.Event, f
     handover.start()
     while not handover.flush(RECOVERY_LOOK_S) and not stop.is_set():
         logs.get("node.service").info("spool.recovering", pending=handover.pending)
+    book = AckBook(spool.root, spool.owner)
     server = ListenerServer(
-        config, spool, handover, run=run, accepting=FreeSpace(config).accepting, index=index
+        config,
+        spool,
+        handover,
+        run=run,
+        accepting=FreeSpace(config).accepting,
+        acks=book,
+        index=index,
     )
     port = server.start()
 
@@ -212,6 +220,7 @@ def _listener(config: Config, index: int, ready: Ready, stop: threading.Event, f
     stop.wait()
     server.stop(DRAIN_S)
     handover.stop()
+    book.close()
     pulse.stop()
 
 

@@ -4,6 +4,7 @@
     new/<owner>.<token>.dcm             durable (data and name are flushed), not registered yet
     store/<Study>/<Series>/<SOP>.dcm    registered; another object under its UID bears the digest
     unreadable/                         durable, but without the UIDs to register it by
+    acks/                               how many instances were acknowledged (`node.acks`)
 
 An instance may be acknowledged when `Incoming.commit` has returned, and not before. After a
 crash only tmp/ (removed) and new/ (registered) have to be looked at.
@@ -173,6 +174,10 @@ class Spool:
     def set_aside(self, path: Path) -> Path:
         """Move a file of new/ that cannot be registered to unreadable/, for a person to look at."""
         return path.rename(self.root / "unreadable" / path.name)
+
+    def is_waiting(self, name: str) -> bool:
+        """Say whether there is a file of this name in new/."""
+        return (self.root / "new" / name).exists()
 
     def stored(self) -> Iterator[Path]:
         """Yield every file of store/, folder by folder."""

@@ -64,6 +64,7 @@ class Worker:
             record=lambda name, uid, now, files: repository.record_event(
                 name, now, series_uid=uid, files=files
             ),
+            mark_removed=repository.mark_removed,
             now=utc_now,
         )
         run_dir = config.node.data_dir / "run"

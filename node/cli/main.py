@@ -27,9 +27,10 @@ COMMANDS = {
     "query": ("node.cli.query:query", "Select series for research."),
     "registry": (
         "node.cli.registry:registry",
-        "Bring the registry up to date, or build it anew from the spool.",
+        "Verify the registry, bring it up to date, or build it anew from the spool.",
     ),
     "user-password": ("node.cli.user:user_password", "Make a line for the file of users."),
+    "ledger": ("node.cli.ledger:ledger", "Balance what was acknowledged against what became of it."),
     "plugins": ("node.cli.plugins:plugins", "List the rules, steps, writers, handlers and destinations."),
     "bench": ("node.cli.bench:bench", "Measure this node on this machine."),
 }

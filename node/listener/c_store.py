@@ -73,6 +73,13 @@ class Registering(Protocol):
         """Take an instance that is durable, and the first bytes of its data set."""
 
 
+class Acknowledging(Protocol):
+    """What is needed of `node.acks.AckBook`."""
+
+    def acknowledge(self, calling_ae_title: str, n_bytes: int, received_at: datetime) -> None:
+        """Count an object that is durable and is to be answered with success now. Does not raise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What a C-STORE-RQ and its presentation context say."""
@@ -101,6 +108,7 @@ class StoreService:
     accepting: Callable[[], bool] = _always
     now: Callable[[], datetime] = utc_now
     tally: Tally = field(default_factory=Tally)
+    acks: Acknowledging | None = None
 
     def __post_init__(self) -> None:
         self._changed = threading.Condition()
@@ -245,6 +253,9 @@ class Reception:
             return REGISTRY_FAILED
         path = incoming.commit()
         command, sender = self.command, self.sender
+        received_at = incoming.received_at or self._service.now()
+        if self._service.acks is not None:  # before it can be registered: no row is ahead of its count
+            self._service.acks.acknowledge(sender.calling_ae_title, incoming.size, received_at)
         self._service.registrar.submit(
             Receipt(
                 path.name,
@@ -255,7 +266,7 @@ class Reception:
                 found["SeriesInstanceUID"],
                 incoming.size,
                 incoming.sha256,
-                self._service.now(),
+                received_at,
                 sender.calling_ae_title,
                 sender.called_ae_title,
                 sender.source_address,

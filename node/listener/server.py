@@ -29,11 +29,12 @@ from node.errors import ConfigError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.listener.acceptor import Parts
 from node.listener.access import Access
-from node.listener.c_store import Registering, Spooling, StoreService
+from node.listener.c_store import Acknowledging, Registering, Spooling, StoreService
 from node.listener.open_associations import AssociationNotes, OpenAssociations
 from node.listener.port import ACCEPT_POLL_S, Port
 from node.listener.quotas import Quotas
 from node.listener.tls import Expiry, not_after, tls_context
+from node.listener.upper_layer import provider
 from node.listener.users import users
 
 DRAIN_TIMEOUT_S = 20.0  # the node has 30 s to stop
@@ -69,6 +70,7 @@ class ListenerServer:
         *,
         run: str = "",
         accepting: Callable[[], bool] | None = None,
+        acks: Acknowledging | None = None,
         index: int = 0,
     ) -> None:
         self._config = config
@@ -81,6 +83,7 @@ class ListenerServer:
             registrar,
             max_bytes=config.listener.max_instance_mb * 1024**2,
             accepting=accepting or (lambda: True),
+            acks=acks,
         )
         self._associations = OpenAssociations(
             registrar,

@@ -16,6 +16,8 @@ class Arrival:
 
     `path` is where it is kept, `sha256` the digest of its data set, `received_at` UTC
     without zone, `facts` what `node.header_facts` found: keyword -> JSON-able value.
+    `received_as` is the name in new/ under which it was acknowledged and is counted once; ""
+    when it does not come from there, None when that name was gone before it could be taken in.
     """
 
     sop_instance_uid: str
@@ -32,6 +34,7 @@ class Arrival:
     source_address: str = ""
     association: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    received_as: str | None = ""
 
     @property
     def key(self) -> tuple[str, str]:

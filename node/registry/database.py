@@ -29,10 +29,13 @@ MOVE_AWAY = (
     "stop the node, move registry.db, registry.db-wal and registry.db-shm away, and run"
     " `prepnode registry rebuild`: every received instance is still in the spool"
 )
+OLDER = "it is of an older version; `prepnode registry migrate`, or a start of the node, brings it up to date"
 ADVICE = {  # what SQLite says -> what a person can do about it
     "file is not a database": MOVE_AWAY,
     "disk image is malformed": MOVE_AWAY,
     "unable to open database file": "has a node run with this configuration? `-c FILE` names another one",
+    "no such table: ledger": OLDER,
+    "no such column": OLDER,
     "no such table": "it is empty; `prepnode registry rebuild` fills it from the spool",
     "readonly database": "run this as the user of the node: sudo -u prepnode prepnode ...",
     "database is locked": "another process writes for long; try again",

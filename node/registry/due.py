@@ -170,13 +170,6 @@ def removable(engine: Engine, series_uids: Sequence[str], moment: datetime) -> l
         return [uid for (uid,) in found]
 
 
-def instance_paths(engine: Engine, series_uid: str) -> list[str]:
-    """Return where the files of a series are kept."""
-    with reading(engine) as connection:
-        found = connection.execute(select(Instance.path).where(Instance.SeriesInstanceUID == series_uid))
-        return [path for (path,) in found]
-
-
 def _instances(series_uid: str) -> Any:
     return (
         select(Instance.__table__)

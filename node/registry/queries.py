@@ -100,6 +100,27 @@ def instances(engine: Engine, series_uid: str) -> list[Row]:
     )
 
 
+def instance_count(engine: Engine) -> int:
+    """Return how many rows of instances there are."""
+    with reading(engine) as connection:
+        return connection.execute(select(func.count()).select_from(Instance)).scalar_one()
+
+
+def series_count(engine: Engine) -> int:
+    """Return how many series there are."""
+    with reading(engine) as connection:
+        return connection.execute(select(func.count()).select_from(Series)).scalar_one()
+
+
+def instance_page(engine: Engine, *, after: int, limit: int) -> list[Row]:
+    """Return the next instances by id: what verifying their files needs."""
+    columns = ("id", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "path", "sha256")
+    query = select(
+        *(getattr(Instance, name) for name in (*columns, "calling_ae_title", "removed_at")),
+    )
+    return _rows(engine, query.where(Instance.id > after).order_by(Instance.id).limit(limit))
+
+
 def paths(engine: Engine) -> Iterator[tuple[str, str]]:
     """Yield (SOPInstanceUID, path) of every instance, without holding them all at once."""
     with reading(engine) as connection:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from node.registry import ledger
 from node.registry.arrivals import Arrival, Outcome, Registered
 from node.registry.database import insert_ignoring
 from node.registry.history import record
@@ -67,28 +68,37 @@ def register(connection: Connection, batch: Sequence[Arrival], now: datetime) ->
     _add_parents(connection, batch, now)
     changes = _lock_series(connection, sorted({arrival.series_instance_uid for arrival in batch}))
     known = _known(connection, sorted({arrival.sop_instance_uid for arrival in batch}))
+    counted = ledger.counted(connection, [each.received_as for each in batch if each.received_as])
     outcomes: list[Outcome] = []
     new: list[tuple[Arrival, Outcome]] = []
     again: list[Arrival] = []
+    taken: list[tuple[Arrival, Outcome]] = []
     for arrival in batch:
         paths = known.setdefault(arrival.sop_instance_uid, {})
         change = changes[arrival.series_instance_uid]
         change.last_received_at = max(change.last_received_at or arrival.received_at, arrival.received_at)
         if arrival.sha256 in paths:
             outcome = Outcome.DUPLICATE
-            change.n_duplicates += 1
             again.append(arrival)
+            if arrival.received_as is not None and arrival.received_as not in counted:
+                change.n_duplicates += 1
+                if arrival.received_as:
+                    taken.append((arrival, outcome))
         else:
             outcome = Outcome.CONFLICT if paths else Outcome.NEW
             change.n_new += 1
             change.n_conflicts += outcome is Outcome.CONFLICT
             new.append((arrival, outcome))
+            taken.append((arrival, outcome))
+        if arrival.received_as:
+            counted.add(arrival.received_as)
         paths[arrival.sha256] = str(arrival.path)
         outcomes.append(outcome)
     _insert(connection, new)
     _repeat(connection, again)
     for uid, change in changes.items():
         _apply(connection, uid, change, now)
+    ledger.count(connection, taken)  # last: others who count the same peer wait no longer than needed
     return [
         Registered(arrival, outcome, changes[arrival.series_instance_uid].revision, is_late=late)
         for arrival, outcome in zip(batch, outcomes, strict=True)
@@ -237,7 +247,7 @@ def _repeat(connection: Connection, again: Sequence[Arrival]) -> None:
             Instance.SOPInstanceUID == bindparam("sop"),
             Instance.sha256 == bindparam("digest"),
         )
-        .values(association=bindparam("by"), path=bindparam("kept")),
+        .values(association=bindparam("by"), path=bindparam("kept"), removed_at=None),
         [
             {
                 "sop": each.sop_instance_uid,

@@ -1,7 +1,7 @@
 """Every write to the registry: one method, one transaction, in which state and event change together.
 
 What a method writes is in the room of its topic: `registering`, `associations`, `lifecycle`,
-`operator`, `results`, `deliveries`. All raise `RegistryError` when the database is locked,
+`operator`, `results`, `deliveries`, `ledger`. All raise `RegistryError` when the database is locked,
 gone or refuses, and then nothing was written. Times are UTC without zone.
 """
 
@@ -11,15 +11,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, func, update
 
+from node.acks import Peer
 from node.clock import utc_now
-from node.registry import associations, deliveries, lifecycle, operator, registering, results
+from node.registry import associations, deliveries, ledger, lifecycle, operator, registering, results
 from node.registry.arrivals import Arrival, Registered
 from node.registry.associations import End
 from node.registry.database import writing
 from node.registry.history import record
-from node.registry.schema import Series
+from node.registry.schema import Instance, Series
 from node.registry.states import SeriesState
 
 
@@ -28,6 +29,7 @@ class Repository:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._gone: list[str] = []
 
     # what arrives
 
@@ -35,8 +37,40 @@ class Repository:
         """Register received instances; idempotent. See `registering.register`."""
         if not batch:
             return []
+        gone = list(self._gone)
         with writing(self.engine) as connection:
-            return registering.register(connection, batch, now)
+            ledger.forget(connection, gone)
+            registered = registering.register(connection, batch, now)
+        self._gone = self._gone[len(gone) :]
+        return registered
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Let names that are gone from new/ for good be forgotten, with the next batch.
+
+        A process that dies before has them forgotten by `node.recovery.recover`.
+        """
+        self._gone += names
+
+    def set_aside(self, peer: Peer, name: str, now: datetime) -> None:
+        """Count an acknowledged object that cannot be registered, before its file is moved; idempotent."""
+        with writing(self.engine) as connection:
+            if not ledger.counted(connection, [name]):
+                ledger.add(connection, {peer: {"n_set_aside": 1}})
+                ledger.remember(connection, [name])
+                record(connection, "instance.unreadable", now, file=name)
+
+    def settle(self, peer: Peer, amount: int, *, who: str, now: datetime) -> None:
+        """Take a difference in the ledger as known, on a person's word."""
+        with writing(self.engine) as connection:
+            ledger.add(connection, {peer: {"adjustment": amount}})
+            day, name = peer
+            record(connection, "ledger.settled", now, day=str(day), calling_ae_title=name, n=amount, who=who)
+
+    def rebase(self, corrections: Mapping[Peer, Mapping[str, int]], now: datetime) -> None:
+        """Open lines of the ledger anew, because the registry was built anew. See `ledger.rebase`."""
+        with writing(self.engine) as connection:
+            ledger.rebase(connection, corrections)
+            record(connection, "registry.rebuilt", now, lines=len(corrections))
 
     def open_association(
         self,
@@ -180,6 +214,23 @@ class Repository:
         """Have a delivery never happen. See `deliveries.drop`."""
         with writing(self.engine) as connection:
             deliveries.drop(connection, delivery_id, now)
+
+    # what is deleted
+
+    def mark_removed(self, series_uid: str, moment: datetime, now: datetime) -> list[str]:
+        """Note that retention removes the files of a series; return where those received before `moment` are.
+
+        To be done before they are removed: a file that goes without being marked is lost.
+        """
+        with writing(self.engine) as connection:
+            return list(
+                connection.scalars(
+                    update(Instance)
+                    .where(Instance.SeriesInstanceUID == series_uid, Instance.received_at < moment)
+                    .values(removed_at=func.coalesce(Instance.removed_at, now))
+                    .returning(Instance.path)
+                )
+            )
 
     # the history
 

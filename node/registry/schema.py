@@ -5,7 +5,7 @@ A column that holds a DICOM attribute bears its keyword; the node's own are snak
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, MetaData, String, UniqueConstraint
@@ -79,7 +79,10 @@ class Series(Base):
 
 
 class Instance(Base):
-    """One received object: same SOPInstanceUID with other bytes is a further row with `is_conflict`."""
+    """One received object: same SOPInstanceUID with other bytes is a further row with `is_conflict`.
+
+    `removed_at`: since when retention has taken its file away; None while the file is kept.
+    """
 
     __tablename__ = "instance"
     __table_args__ = (
@@ -103,6 +106,7 @@ class Instance(Base):
     calling_ae_title: Mapped[str | None] = mapped_column(default=None)
     association: Mapped[str | None] = mapped_column(String(64), default=None, index=True)
     received_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class Volume(Base):
@@ -213,3 +217,29 @@ class Association(Base):
     end: Mapped[str | None] = mapped_column(String(16), default=None)
     n_received: Mapped[int] = mapped_column(default=0)
     n_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Ledger(Base):
+    """What became of the objects of one peer and day (UTC, of their `received_at`).
+
+    `adjustment`: registered without having been counted when acknowledged (before the ledger
+    began, or by `registry rebuild`), less the losses that a person has settled.
+    """
+
+    __tablename__ = "ledger"
+    day: Mapped[date] = mapped_column(primary_key=True)
+    calling_ae_title: Mapped[str] = mapped_column(String(16), primary_key=True)
+    n_new: Mapped[int] = mapped_column(default=0)
+    n_conflicts: Mapped[int] = mapped_column(default=0)
+    n_duplicates: Mapped[int] = mapped_column(default=0)
+    n_set_aside: Mapped[int] = mapped_column(default=0)
+    n_recovered: Mapped[int] = mapped_column(default=0)
+    adjustment: Mapped[int] = mapped_column(default=0)
+    is_rebuilt: Mapped[bool] = mapped_column(default=False)
+
+
+class Intake(Base):
+    """A name in new/ that is counted in the ledger and not known to be gone: it is not counted again."""
+
+    __tablename__ = "intake"
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)

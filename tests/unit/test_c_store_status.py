@@ -15,6 +15,7 @@ from node.header_facts import HEAD_BYTES
 from node.listener.c_store import FIRST_LOOK_BYTES, Command, StoreService
 from node.listener.file_meta import Sender
 from node.part10 import read_file_meta
+from node.recovery import arrival_from_file
 from node.spool import Spool
 
 SENDER = Sender("PACS1", "PREPNODE", "192.0.2.7", "test:1")
@@ -327,3 +328,35 @@ def test_answers_are_counted_by_status(service: StoreService) -> None:
     figures = service.tally.figures()
     assert figures["by_status"] == {"0x0000": 1, "0xC000": 1, "0xA900": 1}
     assert (figures["received"], figures["refused"], figures["bytes"]) == (1, 2, len(dataset()))
+
+
+class Counting:
+    """Counts acknowledgements, and remembers what was submitted and durable by then."""
+
+    def __init__(self, spool: Spool, registrar: Registrar) -> None:
+        self._spool, self._registrar = spool, registrar
+        self.counted = []
+
+    def acknowledge(self, calling_ae_title, n_bytes, received_at):
+        self.counted.append((calling_ae_title, n_bytes, received_at))
+        self.before = (len(files(self._spool, "new")), len(self._registrar.arrivals))
+
+
+def test_success_is_counted_once_durable_and_before_the_registrar_hears_of_it(spool: Spool) -> None:
+    registrar = Registrar()
+    acks = Counting(spool, registrar)
+    service = StoreService(spool, registrar, acks=acks)
+    assert store(service, dataset()).status == 0
+    assert acks.before == (1, 0)
+    (arrival,) = registrar.arrivals
+    assert acks.counted == [("PACS1", arrival.size_bytes, arrival.received_at)]
+    assert arrival_from_file(arrival.path).received_at == arrival.received_at  # after a crash the same day
+
+
+def test_what_is_refused_is_not_counted(spool: Spool) -> None:
+    registrar = Registrar()
+    acks = Counting(spool, registrar)
+    refused(StoreService(spool, registrar, acks=acks), dataset("1.2.3"))
+    failing = FailingSpool(spool, DiskFullError("full"), at="commit")
+    refused(StoreService(failing, registrar, acks=acks), dataset())
+    assert acks.counted == []

@@ -1,12 +1,16 @@
 import sqlite3
 import threading
+from datetime import date
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from node.errors import RegistryError
+from node.ledger import balance
 from node.registry import database
 from node.registry.database import check, engine, migrate, read_engine, reading, writing
 from node.registry.repository import Repository
@@ -201,3 +205,59 @@ def test_a_registry_that_cannot_be_read_comes_with_advice(content, advice, tmp_p
     with pytest.raises(RegistryError, match=advice), reading(reader) as connection:
         connection.execute(text("SELECT * FROM series"))
     reader.dispose()
+
+
+def test_a_registry_of_the_first_version_opens_its_ledger_with_what_it_holds(tmp_path):
+    """What retention had removed by then is known from its events."""
+    made = engine(f"sqlite:///{tmp_path / 'registry.db'}")
+    upgrade(made, "0001")
+    kept, gone = "1.2.1", "1.2.2"
+    with writing(made) as connection:
+        connection.execute(
+            text("INSERT INTO study (StudyInstanceUID, first_received_at) VALUES ('1.2', :at)"), OLD
+        )
+        for uid in (kept, gone):
+            connection.execute(text(OLD_SERIES), OLD | {"uid": uid})
+        for number, (uid, sender, conflict) in enumerate(
+            [(kept, "PACS1", 0), (kept, "PACS1 ", 1), (kept, None, 0), (gone, "PACS1", 0)]
+        ):
+            connection.execute(
+                text(OLD_INSTANCE), OLD | {"n": number, "uid": uid, "sender": sender, "conflict": conflict}
+            )
+        connection.execute(
+            text(
+                "INSERT INTO event (at, name, SeriesInstanceUID, details) VALUES (:later, 'originals.deleted', :uid, '{}')"
+            ),
+            {"later": "2026-02-01 00:00:00.000000", "uid": gone},
+        )
+    migrate(made)
+    lines = {row["calling_ae_title"]: row for row in rows(made, "ledger")}
+    assert {name: (row["n_new"], row["n_conflicts"], row["adjustment"]) for name, row in lines.items()} == {
+        "PACS1": (2, 1, 3),
+        "": (1, 0, 1),
+    }
+    assert {row["day"] for row in lines.values()} == {date(2026, 1, 1)}
+    assert {row["SeriesInstanceUID"] for row in rows(made, "instance") if row["removed_at"]} == {gone}
+    assert all(line.is_balanced and line.is_rebuilt for line in balance(made, tmp_path))
+    made.dispose()
+
+
+OLD = {"at": "2026-01-01 12:00:00.000000"}
+OLD_SERIES = """
+INSERT INTO series (SeriesInstanceUID, StudyInstanceUID, state, revision, evidence, first_received_at,
+    last_received_at, n_instances, released, facts)
+VALUES (:uid, '1.2', 'PROCESSED', 1, '{}', :at, :at, 1, 0, '{}')
+"""
+OLD_INSTANCE = """
+INSERT INTO instance (SOPInstanceUID, SOPClassUID, TransferSyntaxUID, StudyInstanceUID, SeriesInstanceUID, path,
+    size_bytes, sha256, is_conflict, calling_ae_title, received_at)
+VALUES ('1.9', '1', '1', '1.2', :uid, '/x', 1, :n, :conflict, :sender, :at)
+"""
+
+
+def upgrade(made, version):
+    config = Config()
+    config.set_main_option("script_location", str(database.MIGRATIONS))
+    with writing(made) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)

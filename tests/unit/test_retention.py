@@ -36,7 +36,13 @@ def sweep(node):
     def record(name, uid, at, files):
         node.repository.record_event(name, at, series_uid=uid, files=files)
 
-    return Retention(node.config, node.engine, record=record, now=node.clock).run_once()
+    return Retention(
+        node.config,
+        node.engine,
+        record=record,
+        mark_removed=node.repository.mark_removed,
+        now=node.clock,
+    ).run_once()
 
 
 def test_originals_go_after_spool_days_and_outputs_after_outputs_days(node):
@@ -183,3 +189,19 @@ def test_the_free_space_is_that_of_the_data_folder(tmp_path):
     assert FreeSpace(config).accepting()
     config = Config(node={"data_dir": tmp_path}, retention={"min_free_gb": 10_000_000})
     assert not FreeSpace(config).accepting()
+
+
+def test_what_comes_while_a_series_is_deleted_is_kept(node):
+    original = arrive(node)
+    process(node)
+    node.clock.advance(days=31)
+    late = original.with_name("late.dcm")
+
+    def mark(uid, moment, now):
+        late.write_bytes(b"late")
+        node.arrive([late], series=SERIES, sops=[f"{SERIES}.2"])
+        return node.repository.mark_removed(uid, moment, now)
+
+    Retention(node.config, node.engine, record=lambda *_: None, mark_removed=mark, now=node.clock).run_once()
+    assert not original.exists()
+    assert late.exists()
