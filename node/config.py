@@ -67,6 +67,8 @@ class Peer(Section):
     hosts: tuple[IPvAnyNetwork, ...] = ()
     max_associations: Annotated[int, Field(ge=1)] | None = None
     quiet_s: Annotated[float, Field(gt=0)] | None = None
+    report_host: str = ""
+    report_port: Annotated[int, Field(ge=1, le=65535)] | None = None
 
 
 class Listener(Section):
@@ -79,6 +81,8 @@ class Listener(Section):
     acse_timeout_s: Annotated[float, Field(gt=0)] = 10
     network_timeout_s: Annotated[float, Field(gt=0)] = 60
     max_instance_mb: Annotated[int, Field(ge=1)] = 4096
+    storage_commitment: bool = True
+    report_max_age_h: Annotated[float, Field(gt=0)] = 168
     peer: tuple[Peer, ...] = ()
 
 
@@ -240,6 +244,11 @@ class Config(BaseSettings):
     def spool_dir(self) -> Path:
         """Where received bytes are kept."""
         return self.node.data_dir / "spool"
+
+    @property
+    def commitment_dir(self) -> Path:
+        """Where listener and worker hand storage commitments to one another."""
+        return self.spool_dir / "commitment"
 
     @property
     def outputs_dir(self) -> Path:

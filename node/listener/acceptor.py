@@ -16,6 +16,8 @@ from node import logs
 from node.listener import contexts
 from node.listener.access import Access, Caller
 from node.listener.c_store import Command, Reception, StoreService
+from node.listener.commitment import LOOK_S as OWING_LOOK_S
+from node.listener.commitment import CommitmentService, CommitmentSession
 from node.listener.file_meta import Sender
 from node.listener.guards import GuardedProvider, GuardedSocket
 from node.listener.messages import Messages, Request
@@ -45,6 +47,7 @@ class Parts:
     access: Access
     service: StoreService
     associations: OpenAssociations
+    commitment: CommitmentService | None = None
 
 
 class GuardedControl(ACSE):
@@ -73,7 +76,9 @@ class GuardedControl(ACSE):
             self._acceptor.kill()
             return
         proposed = request.presentation_context_definition_list
-        self.acceptor.supported_contexts = contexts.supported(proposed)
+        self.acceptor.supported_contexts = contexts.supported(
+            proposed, with_commitment=self._acceptor.commitments is not None
+        )
         super()._negotiate_as_acceptor()
 
 
@@ -90,6 +95,7 @@ class Acceptor(Association):
         self._sender: Sender | None = None
         self._n_received = self._n_bytes = 0
         self._is_stopping = False
+        self.commitments: CommitmentSession | None = None
         super().__init__(ae, MODE_ACCEPTOR)
         self.name = f"association@{self.source_address}"
         self.acse = GuardedControl(self)
@@ -114,6 +120,8 @@ class Acceptor(Association):
         self._sender = Sender(
             caller.calling_ae_title.strip(), caller.called_ae_title.strip(), self.host, self._id
         )
+        if self._parts.commitment is not None:
+            self.commitments = CommitmentSession(self._parts.commitment, self._sender)
         return None
 
     def accepted_context(self, context_id: int) -> tuple[str, str] | None:
@@ -169,9 +177,11 @@ class Acceptor(Association):
         """Serve requests as they come, until the peer releases or aborts, or is silent for too long."""
         self._open()
         while not self._kill:
-            self._news.wait(LOOK_S)
+            is_owing = self.commitments is not None and self.commitments.is_owing
+            self._news.wait(OWING_LOOK_S if is_owing else LOOK_S)
             self._news.clear()
             self._serve_all()
+            self._report()
             if self.acse.is_release_requested():
                 self._serve_all()
                 self.acse.send_release(is_response=True)
@@ -194,6 +204,17 @@ class Acceptor(Association):
             self._answer(*waiting)
             self.dul.restart_idle_timer()
 
+    def _report(self) -> None:
+        """Send the result of a storage commitment that was asked for here, when it is there."""
+        session = self.commitments
+        if session is None or not session.is_owing or not self.is_established or self.dimse.is_receiving:
+            return
+        report = session.report()
+        if report is not None:
+            self.dimse.report(report)
+        if report is not None or session.is_patient:
+            self.dul.restart_idle_timer()
+
     def _give_up(self) -> None:
         """Abort an association that the peer did not end; it counts as lost."""
         self.acse.send_abort(0x02)
@@ -205,6 +226,9 @@ class Acceptor(Association):
             cs.MESSAGE_ID_RESPONDED_TO: request.message_id,
             cs.DATA_SET_TYPE: cs.NO_DATA_SET,
         }
+        if request.action is not None and self.commitments is not None:
+            self.dimse.respond(context_id, elements | self.commitments.answer(request.action))
+            return
         if valid_uid(request.sop_class_uid):
             elements[cs.AFFECTED_SOP_CLASS_UID] = request.sop_class_uid
         if request.reception is None:
@@ -233,6 +257,8 @@ class Acceptor(Association):
             self._parts.associations.opened(self._sender)
 
     def _close(self) -> None:
+        if self.commitments is not None:
+            self.commitments.close()
         was_admitted = self._parts.associations.remove(self)
         if not was_admitted:
             return

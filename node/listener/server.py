@@ -5,7 +5,8 @@ left) · `connection.failed` · `association.accepted`, `association.refused` (w
 words), then one of `association.released`, `association.aborted`, `association.lost`; before
 it, if so, `association.silent`, `association.malformed`, `association.protocol_error`,
 `pdu.too_long`, `pdu.too_slow` · `instance.refused` (with status and reason),
-`instance.not_durable`, `instance.failed`, `disk.unknown`.
+`instance.not_durable`, `instance.failed`, `disk.unknown` · `commitment.requested`,
+`commitment.refused`, `commitment.report_refused`, `commitment.not_durable`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from pynetdicom import _config as pynetdicom_config
 from pynetdicom.ae import ApplicationEntity
 
 from node import logs
+from node.commitment.exchange import Exchange
 from node.config import Config
 from node.errors import ConfigError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.listener.acceptor import Parts
 from node.listener.access import Access, tls_context
 from node.listener.c_store import Registering, Spooling, StoreService
+from node.listener.commitment import CommitmentService
 from node.listener.open_associations import AssociationNotes, OpenAssociations
 from node.listener.port import ACCEPT_POLL_S, Port
 from node.registry.repository import utc_now
@@ -99,7 +102,12 @@ class ListenerServer:
         if self._repository is not None:
             self._repository.lose_associations(self._prefix, utc_now())
         silence_pynetdicom()
-        parts = Parts(Access(node.ae_title, self._config.listener), self._service, self._associations)
+        parts = Parts(
+            Access(node.ae_title, self._config.listener),
+            self._service,
+            self._associations,
+            self._commitment(),
+        )
         try:
             port = Port(
                 self._entity(),
@@ -164,6 +172,11 @@ class ListenerServer:
         """Return received, refused, bytes, by_status, by_outcome, associations (open now) and pending."""
         figures = self._service.tally.figures()
         return figures | {"associations": self._associations.count, "pending": self._registrar.pending}
+
+    def _commitment(self) -> CommitmentService | None:
+        if not self._config.listener.storage_commitment:
+            return None
+        return CommitmentService(Exchange(self._config.commitment_dir))
 
     def _entity(self) -> ApplicationEntity:
         listener = self._config.listener

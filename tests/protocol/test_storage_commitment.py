@@ -1,0 +1,339 @@
+"""Storage Commitment over the wire: on the same association, on a new one, after a restart, and what is refused."""
+
+import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import StorageCommitmentPushModel
+from sqlalchemy import select
+
+import data
+from commitments import CT, MR, CommittingNode, Requestor, ask, committed, failed
+from node.registry.database import reading
+from node.registry.schema import Event
+from nodes import await_that, free_port
+
+TRANSACTION = "1.2.826.0.1.3680043.8.498.77"
+UNKNOWN = "1.2.826.0.1.3680043.8.498.404"
+
+
+@pytest.fixture
+def make_node(tmp_path):
+    nodes = []
+
+    def make(**tables):
+        nodes.append(CommittingNode(tmp_path / "data", **tables))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.close()
+
+
+@pytest.fixture
+def node(make_node):
+    return make_node()
+
+
+def listed(port: int, **more):
+    return {"listener": {"peer": [{"calling_aet": "SCANNER", "report_port": port, **more}]}}
+
+
+def send(association, slices: int = 3) -> list[tuple[str, str]]:
+    """Store a CT series; return what is to be committed."""
+    datasets = data.ct_series(slices=slices, rows=16, columns=16)
+    for dataset in datasets:
+        assert association.send_c_store(dataset).Status == 0x0000
+    return [(CT, dataset.SOPInstanceUID) for dataset in datasets]
+
+
+def event_names(node) -> list[str]:
+    with reading(node.engine) as connection:
+        return list(
+            connection.scalars(select(Event.name).where(Event.name.like("commitment.%")).order_by(Event.id))
+        )
+
+
+def test_all_objects_are_committed_on_the_association_that_stored_them(node):
+    scanner = Requestor()
+    with node.working():
+        association = scanner.associate(node.port)
+        references = send(association)
+        assert ask(association, TRANSACTION, references) == 0x0000
+        kind, report = scanner.report()
+        await_that(lambda: node.commitment()["state"] == "REPORTED", "the answer to be noted")
+        association.release()
+    assert kind == 1
+    assert report.TransactionUID == TRANSACTION
+    assert committed(report) == references
+    assert failed(report) == {}
+    assert event_names(node) == ["commitment.requested", "commitment.reported"]
+    assert node.files() == []
+
+
+def test_a_corrupt_a_missing_and_an_unknown_object_and_one_of_another_class_are_not_committed(node):
+    scanner = Requestor()
+    association = scanner.associate(node.port)
+    references = send(association, 5)
+    node.registrar.flush(10)
+    whole, corrupt, gone, other, _ = [uid for _, uid in references]
+    path = node.stored(corrupt)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 0x01
+    path.write_bytes(content)
+    node.stored(gone).unlink()
+    with node.working():
+        asked = [(CT, whole), (CT, corrupt), (CT, gone), (MR, other), (CT, UNKNOWN)]
+        assert ask(association, TRANSACTION, asked) == 0x0000
+        kind, report = scanner.report()
+        association.release()
+    assert kind == 2
+    assert committed(report) == [(CT, whole)]
+    assert failed(report) == {corrupt: 0x0110, gone: 0x0112, other: 0x0119, UNKNOWN: 0x0112}
+
+
+def test_an_object_that_is_acknowledged_but_not_registered_yet_is_waited_for(node):
+    scanner = Requestor()
+    association = scanner.associate(node.port)
+    with node.repository.engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the registrar waits for this lock
+        references = send(association, 1)
+        assert ask(association, TRANSACTION, references) == 0x0000
+        connection.rollback()
+    with node.working():
+        kind, report = scanner.report()
+        association.release()
+    assert (kind, committed(report)) == (1, references)
+
+
+def test_a_requestor_that_has_closed_is_told_on_a_new_association(make_node):
+    scanner = Requestor()
+    with scanner.listening() as port:
+        node = make_node(**listed(port))
+        association = scanner.associate(node.port)
+        references = send(association)
+        assert ask(association, TRANSACTION, [*references, (CT, UNKNOWN)]) == 0x0000
+        association.release()
+        with node.working():
+            kind, report = scanner.report()
+            await_that(lambda: node.commitment()["state"] == "REPORTED", "the answer to be noted")
+    assert kind == 2
+    assert committed(report) == references
+    assert failed(report) == {UNKNOWN: 0x0112}
+    assert node.files() == []
+
+
+def test_a_restart_between_request_and_report_loses_nothing(make_node):
+    scanner = Requestor()
+    with scanner.listening() as port:
+        node = make_node(**listed(port))
+        association = scanner.associate(node.port)
+        references = send(association)
+        assert ask(association, TRANSACTION, references) == 0x0000
+        node.close()  # before any loop has seen the request
+        association.abort()
+        again = make_node(**listed(port))
+        with again.working():
+            kind, report = scanner.report()
+            await_that(lambda: again.commitment()["state"] == "REPORTED", "the answer to be noted")
+    assert (kind, committed(report)) == (1, references)
+
+
+def test_a_requestor_that_is_down_is_tried_again_later(make_node):
+    scanner, port = Requestor(), free_port()
+    node = make_node(**listed(port))
+    association = scanner.associate(node.port)
+    references = send(association, 1)
+    assert ask(association, TRANSACTION, references) == 0x0000
+    association.release()
+    await_that(lambda: ".closed" in node.files(), "the association to be over")
+    for attempt, wait_s in enumerate((30, 60, 120), start=1):
+        node.turn()
+        row = node.commitment()
+        assert (row["state"], row["attempts"]) == ("PENDING", attempt)
+        assert "no connection" in row["error"]
+        assert abs((row["due_at"] - node.clock()).total_seconds() - wait_s) < 5
+        node.turn()  # not due
+        assert node.commitment()["attempts"] == attempt
+        node.clock.advance(seconds=wait_s)
+    with scanner.listening(port):
+        node.turn()
+        assert scanner.report()[0] == 1
+    assert node.commitment()["state"] == "REPORTED"
+
+
+def test_a_report_is_given_up_after_its_time_and_can_be_retried(make_node):
+    scanner, port = Requestor(), free_port()
+    node = make_node(**listed(port))
+    association = scanner.associate(node.port)
+    references = send(association, 1)
+    assert ask(association, TRANSACTION, references) == 0x0000
+    association.release()
+    await_that(lambda: ".closed" in node.files(), "the association to be over")
+    node.turn()
+    node.clock.advance(hours=169)
+    node.turn()
+    row = node.commitment()
+    assert row["state"] == "FAILED"
+    assert "given up after 168 h" in row["error"]
+    assert event_names(node)[-1] == "commitment.failed"
+    node.repository.retry_commitment(row["id"], now=node.clock())
+    with scanner.listening(port):
+        node.turn()
+        assert scanner.report()[0] == 1
+    assert node.commitment()["state"] == "REPORTED"
+
+
+def test_without_a_port_the_result_waits_and_says_what_to_configure(make_node, tmp_path):
+    scanner = Requestor()
+    node = make_node()
+    association = scanner.associate(node.port)
+    references = send(association, 1)
+    assert ask(association, TRANSACTION, references) == 0x0000
+    association.release()
+    await_that(lambda: ".closed" in node.files(), "the association to be over")
+    node.turn()
+    node.turn()
+    assert node.commitment()["state"] == "PENDING"
+    assert (
+        'set `report_port` in a [[listener.peer]] with calling_aet = "SCANNER"' in node.commitment()["error"]
+    )
+    assert event_names(node) == ["commitment.requested", "commitment.attempt"]
+    node.close()
+    with scanner.listening() as port:
+        configured = make_node(**listed(port))
+        configured.turn()
+        assert scanner.report()[0] == 1
+
+
+def test_a_requestor_that_does_not_answer_on_its_association_is_told_on_a_new_one(make_node):
+    silent, listener = Requestor(), Requestor()
+    with listener.listening() as port:
+        node = make_node(**listed(port))
+        association = silent.associate(node.port)
+        association.dimse.dimse_timeout = None
+        references = send(association, 1)
+        assert ask(association, TRANSACTION, references) == 0x0000
+        association._reactor_checkpoint.clear()  # it reads nothing any more
+        node.turn()
+        node.clock.advance(seconds=31)
+        node.turn()
+        assert listener.report()[0] == 1
+        assert node.commitment()["state"] == "REPORTED"
+        association._reactor_checkpoint.set()
+        association.abort()
+
+
+def test_a_refused_report_is_tried_again(make_node):
+    scanner = Requestor(status=0x0110)
+    with scanner.listening() as port:
+        node = make_node(**listed(port))
+        association = scanner.associate(node.port)
+        references = send(association, 1)
+        assert ask(association, TRANSACTION, references) == 0x0000
+        association.release()
+        await_that(lambda: ".closed" in node.files(), "the association to be over")
+        node.turn()
+        assert node.commitment()["state"] == "PENDING"
+        assert "answered 0x0110" in node.commitment()["error"]
+        scanner.status = 0x0000
+        node.clock.advance(seconds=31)
+        node.turn()
+        assert node.commitment()["state"] == "REPORTED"
+
+
+def test_the_same_transaction_asked_again_is_reported_again_and_with_other_objects_is_a_duplicate(node):
+    scanner = Requestor()
+    with node.working():
+        association = scanner.associate(node.port)
+        references = send(association, 2)
+        assert ask(association, TRANSACTION, references) == 0x0000
+        await_that(lambda: len(scanner.reports) == 1, "the first report")
+        assert ask(association, TRANSACTION, references) == 0x0000
+        await_that(lambda: len(scanner.reports) == 2, "the second report")
+        assert ask(association, TRANSACTION, references[:1]) == 0x0000
+        await_that(lambda: len(scanner.reports) == 3, "the third report")
+        association.release()
+    assert [kind for kind, _ in scanner.reports] == [1, 1, 2]
+    assert failed(scanner.reports[2][1]) == {references[0][1]: 0x0131}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda information: delattr(information, "TransactionUID"), 0x0115),
+        (lambda information: delattr(information, "ReferencedSOPSequence"), 0x0115),
+        (lambda information: setattr(information, "ReferencedSOPSequence", []), 0x0115),
+        (lambda information: delattr(information.ReferencedSOPSequence[0], "ReferencedSOPClassUID"), 0x0115),
+    ],
+)
+def test_a_request_that_says_too_little_is_refused_and_leaves_nothing(node, change, status):
+    from commitments import WELL_KNOWN, request
+
+    association = Requestor().associate(node.port)
+    information = request(TRANSACTION, [(CT, UNKNOWN)])
+    change(information)
+    answer, _ = association.send_n_action(information, 1, StorageCommitmentPushModel, WELL_KNOWN)
+    association.release()
+    assert answer.Status == status
+    assert node.files() == []
+
+
+@pytest.mark.parametrize(
+    ("action", "instance", "status"), [(2, "1.2.840.10008.1.20.1.1", 0x0123), (1, "1.2.3", 0x0112)]
+)
+def test_another_action_or_another_instance_is_refused(node, action, instance, status):
+    from commitments import request
+
+    association = Requestor().associate(node.port)
+    answer, _ = association.send_n_action(
+        request(TRANSACTION, [(CT, UNKNOWN)]), action, StorageCommitmentPushModel, instance
+    )
+    association.release()
+    assert answer.Status == status
+    assert node.files() == []
+
+
+@pytest.mark.parametrize("count", [10_001, 40_000])
+def test_too_many_objects_or_too_many_bytes_are_refused_and_the_association_works_on(node, count):
+    """40 000 references are over 4 MB: they are not even read."""
+    association = Requestor().associate(node.port)
+    assert (
+        ask(association, TRANSACTION, [(CT, f"1.2.3.{number}" + "0" * 40) for number in range(count)])
+        == 0x0213
+    )
+    send(association, 1)
+    association.release()
+    assert node.files() == []
+
+
+def test_ten_thousand_objects_are_judged_in_one_request(node):
+    scanner = Requestor()
+    references = [(CT, f"1.2.3.{number}") for number in range(10_000)]
+    with node.working():
+        association = scanner.associate(node.port)
+        assert ask(association, TRANSACTION, references) == 0x0000
+        kind, report = scanner.report(60)
+        association.release()
+    assert kind == 2
+    assert failed(report) == {uid: 0x0112 for _, uid in references}
+
+
+def test_a_peer_that_wants_to_report_to_us_is_refused_the_context(node):
+    from pynetdicom import build_role
+
+    ae = AE("SCANNER")
+    ae.add_requested_context(StorageCommitmentPushModel)
+    ae.add_requested_context("1.2.840.10008.1.1")
+    role = build_role(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+    association = ae.associate("127.0.0.1", node.port, ext_neg=[role])
+    assert association.is_established
+    assert [str(context.abstract_syntax) for context in association.accepted_contexts] == [
+        "1.2.840.10008.1.1"
+    ]
+    association.release()
+
+
+def test_storage_commitment_can_be_turned_off(make_node):
+    node = make_node(listener={"storage_commitment": False})
+    association = Requestor().associate(node.port)
+    assert [str(context.abstract_syntax) for context in association.accepted_contexts] == [CT]
+    association.release()
