@@ -53,6 +53,7 @@ class CommittingNode:
         self.server = ListenerServer(self.config, self.spool, self.registrar)
         self.port = self.server.start()
         self.clock = MovableClock()
+        self.is_closed = False
         self.make_loops()
 
     def make_loops(self) -> None:
@@ -100,6 +101,10 @@ class CommittingNode:
         return path
 
     def close(self) -> None:
+        """Stop in order; twice is as good as once."""
+        if self.is_closed:
+            return
+        self.is_closed = True
         self.server.stop(5)
         self.registrar.stop()
         self.spool.close()
@@ -115,6 +120,8 @@ class Requestor:
         self.ae.add_requested_context(CT)
         self.reports: list[tuple[int, Dataset]] = []
         self.heard = threading.Event()
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.status = status
         self.handlers = [(evt.EVT_N_EVENT_REPORT, self._hear)]
 
@@ -143,6 +150,7 @@ class Requestor:
     def _hear(self, event):
         self.reports.append((event.event_type, event.event_information))
         self.heard.set()
+        self.may_answer.wait(30)
         return self.status, None
 
 
