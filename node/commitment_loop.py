@@ -124,9 +124,11 @@ class CommitmentLoop:
         return found
 
     def _hand_over(self, row: Mapping[str, Any]) -> None:
-        """Give the association that asked the result; or take it back, if it was not reported in time."""
+        """Give the association that asked the result; or take it back, if it was not reported there."""
         now = self._now()
-        if row["handover"] == Handover.OPEN:
+        if row["has_ended"]:
+            self._read_signs()  # what it has reported last, it has told before its end
+        elif row["handover"] == Handover.OPEN:
             self._exchange.answer(row["token"], _result(row))
             self._repository.commitment_handed_over(row["id"], until=now + timedelta(seconds=HANDOVER_S))
             return

@@ -1,6 +1,7 @@
 """A node that commits, in this process: listener, registrar and registry, with its loops at hand; and requests."""
 
 import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,12 +167,36 @@ def request(transaction: str, references) -> Dataset:
     return information
 
 
-def ask(association, transaction: str, references) -> int:
+def pause(association) -> None:
+    """Stop the reader of a pynetdicom SCU for sure: else it may snatch the answer to what is sent next.
+
+    `send_*` does so itself, but takes "is about to look" for "has stopped".
+    """
+    association._reactor_checkpoint.clear()
+    seen = 0
+    while seen < 20:
+        seen = seen + 1 if association._is_paused else 0
+        time.sleep(0.001)
+
+
+def store(association, datasets) -> list[tuple[str, str]]:
+    """Store data sets; return what is to be committed."""
+    for dataset in datasets:
+        pause(association)
+        assert association.send_c_store(dataset).Status == 0x0000
+    return [(dataset.SOPClassUID, dataset.SOPInstanceUID) for dataset in datasets]
+
+
+def act(association, information: Dataset, *, action: int = 1, instance: str = WELL_KNOWN) -> int:
     """Send an N-ACTION; return its status."""
-    status, _ = association.send_n_action(
-        request(transaction, references), 1, StorageCommitmentPushModel, WELL_KNOWN
-    )
+    pause(association)
+    status, _ = association.send_n_action(information, action, StorageCommitmentPushModel, instance)
     return status.Status
+
+
+def ask(association, transaction: str, references) -> int:
+    """Ask for storage commitment; return the status."""
+    return act(association, request(transaction, references))
 
 
 def committed(report: Dataset) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 from sqlalchemy import select
 
 import data
-from commitments import CT, MR, WELL_KNOWN, CommittingNode, Requestor, ask, committed, failed, request
+from commitments import CT, MR, CommittingNode, Requestor, act, ask, committed, failed, request, store
 from node.registry.database import reading
 from node.registry.repository import Repository
 from node.registry.schema import Event
@@ -42,10 +42,7 @@ def listed(port: int, **more):
 
 def send(association, slices: int = 3) -> list[tuple[str, str]]:
     """Store a CT series; return what is to be committed."""
-    datasets = data.ct_series(slices=slices, rows=16, columns=16)
-    for dataset in datasets:
-        assert association.send_c_store(dataset).Status == 0x0000
-    return [(CT, dataset.SOPInstanceUID) for dataset in datasets]
+    return store(association, data.ct_series(slices=slices, rows=16, columns=16))
 
 
 def event_names(node) -> list[str]:
@@ -288,9 +285,9 @@ def test_a_request_that_says_too_little_is_refused_and_leaves_nothing(node, chan
     association = Requestor().associate(node.port)
     information = request(TRANSACTION, [(CT, UNKNOWN)])
     change(information)
-    answer, _ = association.send_n_action(information, 1, StorageCommitmentPushModel, WELL_KNOWN)
+    answer = act(association, information)
     association.release()
-    assert answer.Status == status
+    assert answer == status
     assert node.files() == []
 
 
@@ -299,11 +296,9 @@ def test_a_request_that_says_too_little_is_refused_and_leaves_nothing(node, chan
 )
 def test_another_action_or_another_instance_is_refused(node, action, instance, status):
     association = Requestor().associate(node.port)
-    answer, _ = association.send_n_action(
-        request(TRANSACTION, [(CT, UNKNOWN)]), action, StorageCommitmentPushModel, instance
-    )
+    answer = act(association, request(TRANSACTION, [(CT, UNKNOWN)]), action=action, instance=instance)
     association.release()
-    assert answer.Status == status
+    assert answer == status
     assert node.files() == []
 
 
@@ -319,8 +314,8 @@ def test_a_data_set_that_is_too_long_is_refused_and_leaves_no_memory_behind(node
     association = Requestor().associate(node.port)
     information = request(TRANSACTION, [(CT, UNKNOWN)])
     information.add_new(0x00081140, "OB", bytes(5 << 20))
-    answer, _ = association.send_n_action(information, 1, StorageCommitmentPushModel, WELL_KNOWN)
-    assert answer.Status == 0x0213
+    answer = act(association, information)
+    assert answer == 0x0213
     send(association, 1)
     association.release()
     assert node.files() == []

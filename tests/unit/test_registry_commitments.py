@@ -102,6 +102,18 @@ def test_an_association_that_ends_with_the_result_makes_it_due_at_once(repositor
     assert len(due.commitments_to_report(repository.engine, after(1))) == 1
 
 
+def test_a_result_for_an_association_whose_process_died_does_not_wait_for_it(repository):
+    who = {"calling_ae_title": "SCANNER", "called_ae_title": "PREPNODE", "source_address": "10.0.0.7"}
+    repository.open_association("host-0:1", **who, now=NOON)
+    repository.commitment_requested(asked(), NOON)
+    repository.commitment_judged("t", [0, 0], NOON)
+    repository.commitment_handed_over(1, until=after(30))
+    assert due.commitments_to_hand_over(repository.engine, after(1)) == []
+    repository.lose_associations("host-0:", after(1))
+    (row,) = due.commitments_to_hand_over(repository.engine, after(1))
+    assert row["has_ended"]
+
+
 def test_a_reported_result_is_kept_in_numbers_only(repository):
     repository.commitment_requested(asked(), NOON)
     repository.commitment_judged("t", [0, 0x0110], NOON)
