@@ -62,7 +62,7 @@ def asked(orthanc: Orthanc, objects: dict) -> dict:
     return await_that(ended, "Orthanc to hear")
 
 
-def test_a_requestor_that_waits_hears_within_two_seconds(tmp_path):
+def test_a_requestor_that_waits_hears_on_its_association(tmp_path):
     scanner = Requestor()
     with TemporaryNode(folder=tmp_path) as node:
         association = scanner.associate(node.port)
