@@ -37,7 +37,9 @@ AT_ONCE = 20  # requests that are taken from their files in one pass
 SLICE_S = 1.0  # how long one transaction is judged before others have their turn
 CHUNK = 200  # references that are looked up, and noted, together
 LEASE_S = 60.0  # for so long a process may work on what it took; then another may
-NOT_CAUGHT_UP_S = 0.25  # how soon objects are looked for again that are not registered yet
+NOT_CAUGHT_UP_S = 0.25  # how soon objects are looked for again that are not registered yet, at first
+MOST_S = 30.0  # and at last
+PASS_S = 60.0  # after which a pass of reports ends; what it took and did not come to is due again then
 HANDOVER_S = 30.0  # that the association which asked has to report a result
 UNADDRESSED_S = 3600.0  # how often what has no address is looked at
 
@@ -98,7 +100,8 @@ class CommitmentLoop:
         while len(outcomes) < row["n_references"] and self._clock() < end:
             found = self._judge_some(row, outcomes)
             if not found:
-                pause_s = NOT_CAUGHT_UP_S
+                age_s = (now - row["received_at"]).total_seconds()
+                pause_s = min(max(NOT_CAUGHT_UP_S, age_s / 10), MOST_S)
                 break
             outcomes += found
         self._repository.commitment_judged(row["token"], outcomes, self._now() + timedelta(seconds=pause_s))
@@ -146,7 +149,9 @@ class ReportLoop:
         *,
         now: Callable[[], datetime],
         random: Callable[[], float] = uniform,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._peers = {peer.calling_aet.strip(): peer for peer in config.listener.peer if peer.report_port}
         self._max_age_h = config.listener.report_max_age_h
         self._repository = repository
@@ -169,10 +174,12 @@ class ReportLoop:
                 self._wait_for_address(row)
             else:
                 by_target.setdefault(_target(peer, row), []).append(row)
+        end = self._clock() + PASS_S
         for target, rows in by_target.items():
-            self._report(target, rows)
+            if self._clock() < end:
+                self._report(target, rows, end)
 
-    def _report(self, target: Target, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _report(self, target: Target, rows: Sequence[Mapping[str, Any]], end: float) -> None:
         left = list(rows)
         try:
             for answer in event_report.report(target, [_result(row) for row in rows]):
@@ -184,6 +191,8 @@ class ReportLoop:
                         row["token"], over="new association", now=self._now()
                     )
                     log.info("commitment.reported", **_names(row), over="new association")
+                if self._clock() > end:
+                    break
         except DeliveryError as error:
             for row in left:
                 self._again(row, str(error))

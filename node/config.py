@@ -274,6 +274,7 @@ def _mistakes_between_keys(tables: Any) -> Iterator[str]:
             yield f"destination {name!r} is defined twice"
     for table in destinations:
         yield from _mistakes_of_kind(table)
+    yield from _mistakes_of_peers(tables.get("listener"))
     profiles = tables.get("profile")
     known = {"default", *(profiles if isinstance(profiles, dict) else ())}
     for route in _tables_in(tables, "route"):
@@ -288,6 +289,12 @@ def _mistakes_between_keys(tables: Any) -> Iterator[str]:
     tls = tables.get("tls", {})
     if isinstance(tls, dict) and _is_true(tls.get("enabled")) and not (tls.get("cert") and tls.get("key")):
         yield "tls: enabled, but `cert` or `key` is empty"
+
+
+def _mistakes_of_peers(listener: Any) -> Iterator[str]:
+    for peer in _tables_in(listener, "peer") if isinstance(listener, dict) else ():
+        if peer.get("report_host") and not peer.get("report_port"):
+            yield f"listener.peer {peer.get('calling_aet')!r}: `report_host` needs `report_port`"
 
 
 def _mistakes_of_kind(destination: dict[str, Any]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The wiring: which parts a node consists of, built in order, started, and stopped.
 
     supervisor ─┬─ listener x N   spool, registrar, C-STORE SCP
-                ├─ worker         completion, jobs, processing, forwarding, sweep, retention
+                ├─ worker         completion, jobs, processing, forwarding, commitment, sweep, retention
                 └─ web            health, metrics, API, pages
 
 The parts meet in the registry and nowhere else. `serve` runs the supervisor; `run_role` is

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
 
 KILL_TIMEOUT_S = 20.0  # the longest orderly end: a PDU that is being read, then the ARTIM timer
+QUIET_S = 0.25  # without a request, after which the peer counts as waiting
 LOOK_S = 1.0  # how often an idle association looks at its timers
 
 End = Literal["released", "aborted", "lost"]
@@ -96,6 +97,7 @@ class Acceptor(Association):
         self._n_received = self._n_bytes = 0
         self._is_stopping = False
         self.commitments: CommitmentSession | None = None
+        self._served_at = 0.0
         super().__init__(ae, MODE_ACCEPTOR)
         self.name = f"association@{self.source_address}"
         self.acse = GuardedControl(self)
@@ -202,12 +204,16 @@ class Acceptor(Association):
             if waiting is None:
                 return
             self._answer(*waiting)
+            self._served_at = time.monotonic()
             self.dul.restart_idle_timer()
 
     def _report(self) -> None:
         """Send the result of a storage commitment that was asked for here, when it is there."""
         session = self.commitments
-        if session is None or not session.is_owing or not self.is_established or self.dimse.is_receiving:
+        if session is None or not session.is_owing or not self.is_established:
+            return
+        is_quiet = not self.dimse.is_receiving and time.monotonic() - self._served_at > QUIET_S
+        if not is_quiet:  # one that goes on sending would take the report for the answer that it waits for
             return
         report = session.report()
         if report is not None:

@@ -69,6 +69,25 @@ def test_all_objects_are_committed_on_the_association_that_stored_them(node):
     assert node.files() == []
 
 
+def test_a_sender_that_goes_on_sending_is_not_disturbed_by_a_report(node):
+    """Between its objects a report would be taken for the answer to a C-STORE."""
+    scanner = Requestor()
+    association = scanner.associate(node.port)
+    (first, *others) = data.ct_series(slices=6, rows=16, columns=16)
+    references = store(association, [first])
+    assert ask(association, TRANSACTION, references) == 0x0000
+    node.registrar.flush(10)
+    node.turn()
+    assert ".answer" in node.files()
+    association._reactor_checkpoint.clear()
+    for dataset in others:
+        assert association.send_c_store(dataset).Status == 0x0000
+        association._reactor_checkpoint.clear()
+    association._reactor_checkpoint.set()
+    assert scanner.report()[0] == 1
+    association.release()
+
+
 def test_a_corrupt_a_missing_and_an_unknown_object_and_one_of_another_class_are_not_committed(node):
     scanner = Requestor()
     association = scanner.associate(node.port)
