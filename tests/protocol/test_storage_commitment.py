@@ -8,13 +8,37 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 from sqlalchemy import select
 
 import data
-from commitments import CT, MR, CommittingNode, Requestor, act, ask, committed, failed, request, store
+from commitments import (
+    CT,
+    MR,
+    WELL_KNOWN,
+    CommittingNode,
+    Requestor,
+    act,
+    ask,
+    committed,
+    failed,
+    request,
+    store,
+)
+from listeners import CONTEXTS, IMPLICIT, RawPeer, dataset, p_data, pdv, works
+from node import command_set as cs
+from node.commitment.dataset import PUSH_MODEL, Request, write_report
+from node.listener import acceptor
 from node.registry.database import reading
 from node.registry.repository import Repository
 from node.registry.schema import Event
 from nodes import await_that, free_port
 
 TRANSACTION = "1.2.826.0.1.3680043.8.498.77"
+N_ACTION_RQ: dict[int, int | str] = {
+    cs.REQUESTED_SOP_CLASS_UID: PUSH_MODEL,
+    cs.COMMAND_FIELD: cs.N_ACTION_RQ,
+    cs.MESSAGE_ID: 9,
+    cs.DATA_SET_TYPE: cs.HAS_DATA_SET,
+    cs.REQUESTED_SOP_INSTANCE_UID: WELL_KNOWN,
+    cs.ACTION_TYPE_ID: 1,
+}
 UNKNOWN = "1.2.826.0.1.3680043.8.498.404"
 
 
@@ -69,23 +93,49 @@ def test_all_objects_are_committed_on_the_association_that_stored_them(node):
     assert node.files() == []
 
 
-def test_a_sender_that_goes_on_sending_is_not_disturbed_by_a_report(node):
+def test_a_sender_that_goes_on_sending_is_not_disturbed_by_a_report(node, monkeypatch):
     """Between its objects a report would be taken for the answer to a C-STORE."""
-    scanner = Requestor()
-    association = scanner.associate(node.port)
-    (first, *others) = data.ct_series(slices=6, rows=16, columns=16)
-    references = store(association, [first])
-    assert ask(association, TRANSACTION, references) == 0x0000
-    node.registrar.flush(10)
-    node.turn()
-    assert ".answer" in node.files()
-    association._reactor_checkpoint.clear()
-    for dataset in others:
-        assert association.send_c_store(dataset).Status == 0x0000
-        association._reactor_checkpoint.clear()
-    association._reactor_checkpoint.set()
-    assert scanner.report()[0] == 1
-    association.release()
+    monkeypatch.setattr(acceptor, "QUIET_S", 2.0)
+    with RawPeer(node.port) as peer:
+        assert peer.associate(contexts=(*CONTEXTS, (5, PUSH_MODEL, (IMPLICIT,)))) == "AC"
+        assert peer.store(dataset("1.2.3.1"), uid="1.2.3.1") == 0x0000
+        asked = write_report(Request(TRANSACTION, ((CT, "1.2.3.1"),)), [0], transfer_syntax_uid=IMPLICIT)
+        peer.send(p_data(pdv(5, 3, cs.encode(N_ACTION_RQ))) + p_data(pdv(5, 2, asked)))
+        assert peer.status() == 0x0000
+        node.registrar.flush(10)
+        node.turn()
+        assert ".answer" in node.files()
+        for number in range(2, 7):
+            assert peer.store(dataset(f"1.2.3.{number}"), uid=f"1.2.3.{number}") == 0x0000
+            assert peer.echo() == 0x0000
+        name, body = peer.receive()
+        assert name == "DATA"
+        assert cs.number(cs.decode(body[6:]), cs.COMMAND_FIELD) == cs.N_EVENT_REPORT_RQ
+        name, body = peer.receive()
+        assert body[6:] == asked  # of one object that is committed, request and report look the same
+
+
+def test_an_answer_to_no_report_ends_the_association(node):
+    answer = {
+        cs.COMMAND_FIELD: cs.N_EVENT_REPORT_RSP,
+        cs.MESSAGE_ID_RESPONDED_TO: 1,
+        cs.DATA_SET_TYPE: cs.NO_DATA_SET,
+        cs.STATUS: 0,
+    }
+    with RawPeer(node.port) as peer:
+        assert peer.associate(contexts=(*CONTEXTS, (5, PUSH_MODEL, (IMPLICIT,)))) == "AC"
+        peer.send(p_data(pdv(5, 3, cs.encode(answer))))
+        assert peer.receive()[0] == "ABORT"
+    works(node)
+
+
+def test_a_report_of_a_peer_ends_the_association(node):
+    report = {**N_ACTION_RQ, cs.COMMAND_FIELD: cs.N_EVENT_REPORT_RQ}
+    with RawPeer(node.port) as peer:
+        assert peer.associate(contexts=(*CONTEXTS, (5, PUSH_MODEL, (IMPLICIT,)))) == "AC"
+        peer.send(p_data(pdv(5, 3, cs.encode(report))))
+        assert peer.receive()[0] == "ABORT"
+    works(node)
 
 
 def test_a_corrupt_a_missing_and_an_unknown_object_and_one_of_another_class_are_not_committed(node):
