@@ -10,6 +10,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
+from node import command_set as cs
+from node.commitment.dataset import PUSH_MODEL
 from node.commitment_loop import CommitmentLoop, ReportLoop
 from node.config import Config
 from node.listener.server import ListenerServer
@@ -22,7 +24,14 @@ from node.spool import Spool
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
 WELL_KNOWN = "1.2.840.10008.1.20.1.1"
-SCANNER = {"calling_aet": "SCANNER"}
+N_ACTION_RQ: dict[int, int | str] = {
+    cs.REQUESTED_SOP_CLASS_UID: PUSH_MODEL,
+    cs.COMMAND_FIELD: cs.N_ACTION_RQ,
+    cs.MESSAGE_ID: 9,
+    cs.DATA_SET_TYPE: cs.HAS_DATA_SET,
+    cs.REQUESTED_SOP_INSTANCE_UID: WELL_KNOWN,
+    cs.ACTION_TYPE_ID: 1,
+}
 
 
 class MovableClock:

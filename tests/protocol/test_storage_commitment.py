@@ -3,25 +3,11 @@
 import threading
 
 import pytest
-from pynetdicom import AE, build_role
-from pynetdicom.sop_class import StorageCommitmentPushModel
 from sqlalchemy import select
 
 import data
-from commitments import (
-    CT,
-    MR,
-    WELL_KNOWN,
-    CommittingNode,
-    Requestor,
-    act,
-    ask,
-    committed,
-    failed,
-    request,
-    store,
-)
-from listeners import CONTEXTS, IMPLICIT, RawPeer, dataset, p_data, pdv, works
+from commitments import CT, MR, N_ACTION_RQ, CommittingNode, Requestor, ask, committed, failed, store
+from listeners import CONTEXTS, IMPLICIT, RawPeer, dataset, p_data, pdv
 from node import command_set as cs
 from node.commitment.dataset import PUSH_MODEL, Request, write_report
 from node.listener import acceptor
@@ -31,14 +17,6 @@ from node.registry.schema import Event
 from nodes import await_that, free_port
 
 TRANSACTION = "1.2.826.0.1.3680043.8.498.77"
-N_ACTION_RQ: dict[int, int | str] = {
-    cs.REQUESTED_SOP_CLASS_UID: PUSH_MODEL,
-    cs.COMMAND_FIELD: cs.N_ACTION_RQ,
-    cs.MESSAGE_ID: 9,
-    cs.DATA_SET_TYPE: cs.HAS_DATA_SET,
-    cs.REQUESTED_SOP_INSTANCE_UID: WELL_KNOWN,
-    cs.ACTION_TYPE_ID: 1,
-}
 UNKNOWN = "1.2.826.0.1.3680043.8.498.404"
 
 
@@ -113,29 +91,6 @@ def test_a_sender_that_goes_on_sending_is_not_disturbed_by_a_report(node, monkey
         assert cs.number(cs.decode(body[6:]), cs.COMMAND_FIELD) == cs.N_EVENT_REPORT_RQ
         name, body = peer.receive()
         assert body[6:] == asked  # of one object that is committed, request and report look the same
-
-
-def test_an_answer_to_no_report_ends_the_association(node):
-    answer = {
-        cs.COMMAND_FIELD: cs.N_EVENT_REPORT_RSP,
-        cs.MESSAGE_ID_RESPONDED_TO: 1,
-        cs.DATA_SET_TYPE: cs.NO_DATA_SET,
-        cs.STATUS: 0,
-    }
-    with RawPeer(node.port) as peer:
-        assert peer.associate(contexts=(*CONTEXTS, (5, PUSH_MODEL, (IMPLICIT,)))) == "AC"
-        peer.send(p_data(pdv(5, 3, cs.encode(answer))))
-        assert peer.receive()[0] == "ABORT"
-    works(node)
-
-
-def test_a_report_of_a_peer_ends_the_association(node):
-    report = {**N_ACTION_RQ, cs.COMMAND_FIELD: cs.N_EVENT_REPORT_RQ}
-    with RawPeer(node.port) as peer:
-        assert peer.associate(contexts=(*CONTEXTS, (5, PUSH_MODEL, (IMPLICIT,)))) == "AC"
-        peer.send(p_data(pdv(5, 3, cs.encode(report))))
-        assert peer.receive()[0] == "ABORT"
-    works(node)
 
 
 def test_a_corrupt_a_missing_and_an_unknown_object_and_one_of_another_class_are_not_committed(node):
@@ -339,84 +294,3 @@ def test_the_same_transaction_asked_again_is_reported_again_and_with_other_objec
         association.release()
     assert [kind for kind, _ in scanner.reports] == [1, 1, 2]
     assert failed(scanner.reports[2][1]) == {references[0][1]: 0x0131}
-
-
-@pytest.mark.parametrize(
-    ("change", "status"),
-    [
-        (lambda information: delattr(information, "TransactionUID"), 0x0115),
-        (lambda information: delattr(information, "ReferencedSOPSequence"), 0x0115),
-        (lambda information: setattr(information, "ReferencedSOPSequence", []), 0x0115),
-        (lambda information: delattr(information.ReferencedSOPSequence[0], "ReferencedSOPClassUID"), 0x0115),
-    ],
-)
-def test_a_request_that_says_too_little_is_refused_and_leaves_nothing(node, change, status):
-    association = Requestor().associate(node.port)
-    information = request(TRANSACTION, [(CT, UNKNOWN)])
-    change(information)
-    answer = act(association, information)
-    association.release()
-    assert answer == status
-    assert node.files() == []
-
-
-@pytest.mark.parametrize(
-    ("action", "instance", "status"), [(2, "1.2.840.10008.1.20.1.1", 0x0123), (1, "1.2.3", 0x0112)]
-)
-def test_another_action_or_another_instance_is_refused(node, action, instance, status):
-    association = Requestor().associate(node.port)
-    answer = act(association, request(TRANSACTION, [(CT, UNKNOWN)]), action=action, instance=instance)
-    association.release()
-    assert answer == status
-    assert node.files() == []
-
-
-def test_too_many_objects_are_refused_and_the_association_works_on(node):
-    association = Requestor().associate(node.port)
-    assert ask(association, TRANSACTION, [(CT, f"1.2.3.{number}") for number in range(10_001)]) == 0x0213
-    send(association, 1)
-    association.release()
-    assert node.files() == []
-
-
-def test_a_data_set_that_is_too_long_is_refused_and_leaves_no_memory_behind(node):
-    association = Requestor().associate(node.port)
-    information = request(TRANSACTION, [(CT, UNKNOWN)])
-    information.add_new(0x00081140, "OB", bytes(5 << 20))
-    answer = act(association, information)
-    assert answer == 0x0213
-    send(association, 1)
-    association.release()
-    assert node.files() == []
-
-
-def test_ten_thousand_objects_are_judged_in_one_request(node):
-    scanner = Requestor()
-    references = [(CT, f"1.2.3.{number}") for number in range(10_000)]
-    with node.working():
-        association = scanner.associate(node.port)
-        assert ask(association, TRANSACTION, references) == 0x0000
-        kind, report = scanner.report(60)
-        association.release()
-    assert kind == 2
-    assert failed(report) == {uid: 0x0112 for _, uid in references}
-
-
-def test_a_peer_that_wants_to_report_to_us_is_refused_the_context(node):
-    ae = AE("SCANNER")
-    ae.add_requested_context(StorageCommitmentPushModel)
-    ae.add_requested_context("1.2.840.10008.1.1")
-    role = build_role(StorageCommitmentPushModel, scu_role=False, scp_role=True)
-    association = ae.associate("127.0.0.1", node.port, ext_neg=[role])
-    assert association.is_established
-    assert [str(context.abstract_syntax) for context in association.accepted_contexts] == [
-        "1.2.840.10008.1.1"
-    ]
-    association.release()
-
-
-def test_storage_commitment_can_be_turned_off(make_node):
-    node = make_node(listener={"storage_commitment": False})
-    association = Requestor().associate(node.port)
-    assert [str(context.abstract_syntax) for context in association.accepted_contexts] == [CT]
-    association.release()
