@@ -71,6 +71,8 @@ class Peer(Section):
     max_mb_per_s: Annotated[float, Field(gt=0)] | None = None
     max_instances_per_s: Annotated[float, Field(gt=0)] | None = None
     quiet_s: Annotated[float, Field(gt=0)] | None = None
+    report_host: str = ""
+    report_port: Annotated[int, Field(ge=1, le=65535)] | None = None
 
 
 class Listener(Section):
@@ -87,6 +89,8 @@ class Listener(Section):
     max_instance_mb: Annotated[int, Field(ge=1)] = 4096
     users_file: str = ""
     require_user_identity: bool = False
+    storage_commitment: bool = True
+    report_max_age_h: Annotated[float, Field(gt=0)] = 168
     peer: tuple[Peer, ...] = ()
 
 
@@ -251,6 +255,11 @@ class Config(BaseSettings):
         return self.node.data_dir / "spool"
 
     @property
+    def commitment_dir(self) -> Path:
+        """Where listener and worker hand storage commitments to one another."""
+        return self.spool_dir / "commitment"
+
+    @property
     def outputs_dir(self) -> Path:
         """Where results are written."""
         return self.node.data_dir / "outputs"
@@ -274,6 +283,7 @@ def _mistakes_between_keys(tables: Any) -> Iterator[str]:
             yield f"destination {name!r} is defined twice"
     for table in destinations:
         yield from _mistakes_of_kind(table)
+    yield from _mistakes_of_peers(tables.get("listener"))
     profiles = tables.get("profile")
     known = {"default", *(profiles if isinstance(profiles, dict) else ())}
     for route in _tables_in(tables, "route"):
@@ -302,6 +312,12 @@ def _mistakes_of_access(tables: Any) -> Iterator[str]:
             )
     if _is_true(listener.get("require_user_identity")) and not listener.get("users_file"):
         yield "listener.require_user_identity: set, but there is no `users_file` to look users up in"
+
+
+def _mistakes_of_peers(listener: Any) -> Iterator[str]:
+    for peer in _tables_in(listener, "peer") if isinstance(listener, dict) else ():
+        if peer.get("report_host") and not peer.get("report_port"):
+            yield f"listener.peer {peer.get('calling_aet')!r}: `report_host` needs `report_port`"
 
 
 def _mistakes_of_kind(destination: dict[str, Any]) -> Iterator[str]:

@@ -7,6 +7,8 @@
     ├── InvalidUIDError      a UID breaks PS3.5 section 9.1 and must not become a path (0x0117)
     ├── RegistryError        the registry cannot be read or written (0xA701)
     │   └── IllegalMoveError a series was to be moved to a state it cannot reach from where it is
+    ├── CommitmentRequestError  a storage commitment request is malformed (0x0115)
+    │   └── TooManyReferencesError  it asks for more objects than one request may (0x0213)
     ├── ProcessingError      a series could not be processed: crash, time limit, memory limit
     │   └── ProcessingStoppedError  the node is stopping; the series is processed after the next start
     └── DeliveryError        a destination did not take a product; `retryable` says whether to try again
@@ -45,6 +47,14 @@ class RegistryError(NodeError):
 
 class IllegalMoveError(RegistryError):
     """A series was to be moved to a state that it cannot reach from where it is."""
+
+
+class CommitmentRequestError(NodeError):
+    """A storage commitment request cannot be read, or says too little."""
+
+
+class TooManyReferencesError(CommitmentRequestError):
+    """A storage commitment request asks for more objects than one may."""
 
 
 class ProcessingError(NodeError):

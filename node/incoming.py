@@ -1,6 +1,6 @@
 """One instance on its way to durable storage: written in tmp/, flushed, renamed into new/, its name flushed.
 
-The order is the promise: only after all four may an instance be acknowledged (ADR-0020 says
+The order is the promise: only after all four may an instance be acknowledged (ADR-0021 says
 why it is these system calls). A failure at any of them leaves no trace and is told as
 `SpoolError`.
 """

@@ -2,7 +2,7 @@
 
     supervisor ─┬─ registrar      takes receipts, writes arrivals to the registry
                 ├─ listener x N   spool, C-STORE SCP
-                ├─ worker         completion, jobs, processing, forwarding, sweep, retention
+                ├─ worker         completion, jobs, processing, forwarding, commitment, sweep, retention
                 └─ web            health, metrics, API, pages
 
 The parts meet in the registry and nowhere else. `serve` runs the supervisor; `run_role` is

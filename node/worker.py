@@ -1,4 +1,4 @@
-"""The worker process: completion, jobs, processing, forwarding, sweep, retention, each in its loop."""
+"""The worker process: completion, jobs, processing, forwarding, commitment, retention, each in its loop."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from node import heartbeat
 from node.clock import utc_now
+from node.commitment_loop import CommitmentLoop, ReportLoop
 from node.completion import CompletionPolicy
 from node.completion_loop import CompletionLoop
 from node.config import Config
@@ -26,6 +27,8 @@ from node.sweep import Sweep
 from node.takeover import executor_id, take_over_dead
 
 COMPLETION_S = 0.25  # how often series are looked at: a fraction of completion.settle_s
+COMMITMENT_S = 0.2  # some senders wait for their result with the association open
+REPORT_S = 1.0
 SWEEP_S = 0.5  # how long lost work may lie before it is found; what is new wakes the sweep at once
 RETENTION_S = 3600.0
 TAKEOVER_S = 15.0
@@ -67,10 +70,14 @@ class Worker:
             mark_removed=repository.mark_removed,
             now=utc_now,
         )
+        commitment = CommitmentLoop(config, repository, now=utc_now)
+        reports = ReportLoop(config, repository, now=utc_now)
         run_dir = config.node.data_dir / "run"
         self._loops = [
             Loop("completion", COMPLETION_S, completion.run_once),
             Loop("sweep", 0.0, self._sweep_once),
+            Loop("commitment", COMMITMENT_S, commitment.run_once),
+            Loop("reports", REPORT_S, reports.run_once),
             Loop("retention", RETENTION_S, retention.run_once),
             Loop(
                 "takeover",

@@ -24,6 +24,10 @@ COMMANDS = {
         "node.cli.deliveries:deliveries",
         "List, retry and drop what is on its way to destinations.",
     ),
+    "commitments": (
+        "node.cli.commitments:commitments",
+        "List storage commitments, and have their results reported again.",
+    ),
     "query": ("node.cli.query:query", "Select series for research."),
     "registry": (
         "node.cli.registry:registry",

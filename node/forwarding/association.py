@@ -1,4 +1,4 @@
-"""An association as SCU that can never hang: C-STORE and C-ECHO on one socket, every wait with a limit.
+"""An association as requestor that can never hang: C-STORE, C-ECHO, N-EVENT-REPORT, every wait with a limit.
 
 One thread, no queue: a request goes out, its answer comes back. The data set of a file is
 sent as it is. A peer that stops reading, stops answering, or answers in drips costs
@@ -12,7 +12,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -20,7 +20,7 @@ from typing import BinaryIO, Self
 from node import command_set as cs
 from node.errors import DeliveryError
 from node.forwarding import negotiation
-from node.forwarding.negotiation import MAX_CONTEXTS, Agreement, Context
+from node.forwarding.negotiation import MAX_CONTEXTS, Agreement, Context, Role
 from node.forwarding.sendable import Sendable
 
 ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = 2, 3, 4, 5, 6, 7
@@ -85,8 +85,11 @@ class Association:
         DeliveryError: no connection, refused, or no answer in time.
     """
 
-    def __init__(self, target: Target, contexts: Sequence[Context]) -> None:
+    def __init__(
+        self, target: Target, contexts: Sequence[Context], roles: Mapping[str, Role] | None = None
+    ) -> None:
         self.target = target
+        self._roles = roles or {}
         self._message_id = 0
         self._socket = _connect(target)
         try:
@@ -139,20 +142,29 @@ class Association:
             cs.AFFECTED_SOP_CLASS_UID: item.sop_class_uid,
             cs.COMMAND_FIELD: cs.C_STORE_RQ,
             cs.PRIORITY: cs.MEDIUM_PRIORITY,
-            cs.DATA_SET_TYPE: 0x0001,
+            cs.DATA_SET_TYPE: cs.HAS_DATA_SET,
             cs.AFFECTED_SOP_INSTANCE_UID: item.sop_instance_uid,
         }
         identifier = self._send_command(item.context, elements)
-        left = item.size
-        while left:
-            chunk = data.read(min(left, self._agreement.max_pdu - PDU_OVERHEAD))
-            if not chunk:
-                raise DeliveryError(f"{item.path}: shorter than it was a moment ago", retryable=False)
-            left -= len(chunk)
-            self._send_pdv(identifier, DATA_MORE if left else DATA_LAST, chunk)
-            if progress is not None:
-                progress(len(chunk))
+        if not self._send_data(identifier, data, item.size, progress):
+            raise DeliveryError(f"{item.path}: shorter than it was a moment ago", retryable=False)
         return self._answer(cs.C_STORE_RSP)
+
+    def event_report(self, context: Context, sop_instance_uid: str, event_type: int, data: bytes) -> Answer:
+        """Send an N-EVENT-REPORT with an encoded data set and return the answer.
+
+        Raises:
+            DeliveryError: the context is not accepted, or no answer came in time.
+        """
+        elements: dict[int, int | str] = {
+            cs.AFFECTED_SOP_CLASS_UID: context[0],
+            cs.COMMAND_FIELD: cs.N_EVENT_REPORT_RQ,
+            cs.DATA_SET_TYPE: cs.HAS_DATA_SET,
+            cs.AFFECTED_SOP_INSTANCE_UID: sop_instance_uid,
+            cs.EVENT_TYPE_ID: event_type,
+        }
+        self._send_data(self._send_command(context, elements), io.BytesIO(data), len(data))
+        return self._answer(cs.N_EVENT_REPORT_RSP)
 
     def release(self) -> None:
         """End the association in order; a peer that does not answer is left."""
@@ -187,13 +199,14 @@ class Association:
             self.abort()
 
     def _negotiate(self, contexts: Sequence[Context]) -> Agreement:
-        self._send(negotiation.request(self.target.called_aet, self.target.calling_aet, contexts))
+        target = self.target
+        self._send(negotiation.request(target.called_aet, target.calling_aet, contexts, self._roles))
         kind, body = self._receive()
         if kind == ASSOCIATE_RJ:
             raise DeliveryError(f"{self.target} refused the association: {negotiation.rejection(body)}")
         if kind != ASSOCIATE_AC:
             raise DeliveryError(f"{self.target} answered the association request with {_name(kind)}")
-        return negotiation.agreement(body, contexts)
+        return negotiation.agreement(body, contexts, self._roles)
 
     def _send_command(self, context: Context, elements: dict[int, int | str]) -> int:
         identifier = self._agreement.accepted.get(context)
@@ -207,6 +220,25 @@ class Association:
             is_last = encoded.tell() == len(encoded.getbuffer())
             self._send_pdv(identifier, COMMAND_LAST if is_last else 1, chunk)
         return identifier
+
+    def _send_data(
+        self,
+        identifier: int,
+        data: BinaryIO,
+        size: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> bool:
+        """Send `size` bytes of a data set, PDU by PDU; return False when there are fewer."""
+        left = size
+        while left:
+            chunk = data.read(min(left, self._agreement.max_pdu - PDU_OVERHEAD))
+            if not chunk:
+                return False
+            left -= len(chunk)
+            self._send_pdv(identifier, DATA_MORE if left else DATA_LAST, chunk)
+            if progress is not None:
+                progress(len(chunk))
+        return True
 
     def _send_pdv(self, identifier: int, control: int, chunk: bytes) -> None:
         length = len(chunk)

@@ -13,6 +13,7 @@ from node.errors import DeliveryError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 Context = tuple[str, str]  # SOP class UID, transfer syntax UID
+Role = tuple[bool, bool]  # SCU, SCP: what the requestor of the association is for a SOP class
 
 MAX_CONTEXTS = 128  # odd identifiers 1 to 255, PS3.8 9.3.2.2
 APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
@@ -47,8 +48,13 @@ class Agreement:
     max_pdu: int
 
 
-def request(called_aet: str, calling_aet: str, contexts: Sequence[Context]) -> bytes:
-    """Return the A-ASSOCIATE-RQ that proposes each (SOP class, transfer syntax) in a context of its own."""
+def request(
+    called_aet: str, calling_aet: str, contexts: Sequence[Context], roles: Mapping[str, Role] | None = None
+) -> bytes:
+    """Return the A-ASSOCIATE-RQ that proposes each (SOP class, transfer syntax) in a context of its own.
+
+    `roles` are proposed by SCP/SCU Role Selection (PS3.7 D.3.3.4); without it we are the SCU.
+    """
     if not 0 < len(contexts) <= MAX_CONTEXTS:
         raise ValueError(f"{len(contexts)} presentation contexts: 1 to {MAX_CONTEXTS} fit one association")
     proposals = b"".join(
@@ -58,6 +64,7 @@ def request(called_aet: str, calling_aet: str, contexts: Sequence[Context]) -> b
     user = (
         _item(0x51, struct.pack(">I", MAX_PDU_IN))
         + _item(0x52, IMPLEMENTATION_CLASS_UID.encode())
+        + b"".join(_role(sop, role) for sop, role in (roles or {}).items())
         + _item(0x55, IMPLEMENTATION_VERSION_NAME.encode())
     )
     body = struct.pack(">HH16s16s32x", 1, 0, _title(called_aet), _title(calling_aet))
@@ -65,8 +72,11 @@ def request(called_aet: str, calling_aet: str, contexts: Sequence[Context]) -> b
     return struct.pack(">BBI", 1, 0, len(body)) + body
 
 
-def agreement(body: bytes, contexts: Sequence[Context]) -> Agreement:
+def agreement(body: bytes, contexts: Sequence[Context], roles: Mapping[str, Role] | None = None) -> Agreement:
     """Read the variable part of an A-ASSOCIATE-AC.
+
+    A context is refused, too, when the answer to its role takes from us the part of SCP that we
+    asked for. An acceptor that does not answer leaves roles open, and many do so that take reports.
 
     Raises:
         DeliveryError: it is malformed, or takes PDUs too short to work with.
@@ -74,6 +84,7 @@ def agreement(body: bytes, contexts: Sequence[Context]) -> Agreement:
     accepted: dict[Context, int] = {}
     refused = dict.fromkeys(contexts, "not answered")
     max_pdu = 0
+    answered: dict[str, Role] = {}
     try:
         for kind, value in _items(body[68:]):
             if kind == 0x21:
@@ -86,8 +97,13 @@ def agreement(body: bytes, contexts: Sequence[Context]) -> Agreement:
             elif kind == 0x50:
                 lengths = [inner for sub, inner in _items(value) if sub == 0x51]
                 max_pdu = struct.unpack(">I", lengths[0])[0] if lengths else 0
+                answered = dict(_answered_role(inner) for sub, inner in _items(value) if sub == 0x54)
     except (IndexError, KeyError, struct.error) as error:
         raise DeliveryError("the peer answered the association request with a malformed PDU") from error
+    for context in [each for each in accepted if (roles or {}).get(each[0], (True, False))[1]]:
+        if not answered.get(context[0], (False, True))[1]:
+            refused[context] = "the role of SCP refused"
+            del accepted[context]
     if max_pdu and max_pdu < MIN_PDU_OUT:
         raise DeliveryError(f"the peer takes PDUs of {max_pdu} bytes at most, which is too short to use")
     return Agreement(accepted, refused, min(max_pdu or MAX_PDU_OUT, MAX_PDU_OUT))
@@ -112,6 +128,17 @@ def _items(body: bytes) -> Iterator[tuple[int, bytes]]:
         kind, _, length = struct.unpack_from(">BBH", body, at)
         yield kind, body[at + 4 : at + 4 + length]
         at += 4 + length
+
+
+def _role(sop_class_uid: str, role: Role) -> bytes:
+    uid = sop_class_uid.encode()
+    return _item(0x54, struct.pack(">H", len(uid)) + uid + bytes(role))
+
+
+def _answered_role(value: bytes) -> tuple[str, Role]:
+    length = struct.unpack_from(">H", value)[0]
+    scu, scp = value[2 + length], value[3 + length]
+    return value[2 : 2 + length].decode("latin_1").rstrip(" \0"), (scu == 1, scp == 1)
 
 
 def _title(ae_title: str) -> bytes:

@@ -18,6 +18,8 @@ from node import logs
 from node.listener import contexts
 from node.listener.access import Access, Caller, plain_address
 from node.listener.c_store import Command, Reception, StoreService
+from node.listener.commitment import LOOK_S as OWING_LOOK_S
+from node.listener.commitment import CommitmentService, CommitmentSession
 from node.listener.file_meta import Sender
 from node.listener.guards import GuardedProvider, GuardedSocket
 from node.listener.messages import Messages, Request
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
 
 KILL_TIMEOUT_S = 20.0  # the longest orderly end: a PDU that is being read, then the ARTIM timer
+QUIET_S = 0.25  # without a request, after which the peer counts as waiting
 LOOK_S = 1.0  # how often an idle association looks at its timers
 
 End = Literal["released", "aborted", "lost"]
@@ -55,6 +58,7 @@ class Parts:
     service: StoreService
     associations: OpenAssociations
     provider: Provider
+    commitment: CommitmentService | None = None
 
 
 class GuardedControl(ACSE):
@@ -87,7 +91,9 @@ class GuardedControl(ACSE):
         if self._acceptor.confirms(identity):
             self.acceptor.add_negotiation_item(_positive_response())
         proposed = request.presentation_context_definition_list
-        self.acceptor.supported_contexts = contexts.supported(proposed)
+        self.acceptor.supported_contexts = contexts.supported(
+            proposed, with_commitment=self._acceptor.commitments is not None
+        )
         super()._negotiate_as_acceptor()
 
 
@@ -108,6 +114,8 @@ class Acceptor(Association):
         self._n_received = self._n_bytes = 0
         self._max_pdu = 0
         self._is_stopping = False
+        self.commitments: CommitmentSession | None = None
+        self._served_at = 0.0
         super().__init__(ae, MODE_ACCEPTOR)
         self.name = f"association@{self.source_address}"
         self.acse = GuardedControl(self)
@@ -150,6 +158,8 @@ class Acceptor(Association):
         self._sender = Sender(
             caller.calling_ae_title.strip(), caller.called_ae_title.strip(), self.host, self._id
         )
+        if self._parts.commitment is not None:
+            self.commitments = CommitmentSession(self._parts.commitment, self._sender)
         return None
 
     def confirms(self, identity: Identity | None) -> bool:
@@ -217,9 +227,11 @@ class Acceptor(Association):
         """Serve requests as they come, until the peer releases or aborts, or is silent for too long."""
         self._open()
         while not self._kill:
-            self._news.wait(LOOK_S)
+            is_owing = self.commitments is not None and self.commitments.is_owing
+            self._news.wait(OWING_LOOK_S if is_owing else LOOK_S)
             self._news.clear()
             self._serve_all()
+            self._report()
             if self.acse.is_release_requested():
                 self._serve_all()
                 self.acse.send_release(is_response=True)
@@ -240,6 +252,21 @@ class Acceptor(Association):
             if waiting is None:
                 return
             self._answer(*waiting)
+            self._served_at = time.monotonic()
+            self.dul.restart_idle_timer()
+
+    def _report(self) -> None:
+        """Send the result of a storage commitment that was asked for here, when it is there."""
+        session = self.commitments
+        if session is None or not session.is_owing or not self.is_established:
+            return
+        is_quiet = not self.dimse.is_receiving and time.monotonic() - self._served_at > QUIET_S
+        if not is_quiet:  # one that goes on sending would take the report for the answer that it waits for
+            return
+        report = session.report()
+        if report is not None:
+            self.dimse.report(report)
+        if report is not None or session.is_patient:
             self.dul.restart_idle_timer()
 
     def _give_up(self) -> None:
@@ -263,6 +290,7 @@ class Acceptor(Association):
             self.guarded_socket.shut()
         if request.reception is not None:
             self.pause_after(request.reception.size)
+        self._served_at = time.monotonic()
         self.dul.restart_idle_timer()
 
     def _answer(self, context_id: int, request: Request) -> None:
@@ -276,6 +304,8 @@ class Acceptor(Association):
             cs.MESSAGE_ID_RESPONDED_TO: request.message_id,
             cs.DATA_SET_TYPE: cs.NO_DATA_SET,
         }
+        if request.action is not None and self.commitments is not None:
+            return elements | self.commitments.answer(request.action)
         if valid_uid(request.sop_class_uid):
             elements[cs.AFFECTED_SOP_CLASS_UID] = request.sop_class_uid
         if request.reception is None:
@@ -303,6 +333,8 @@ class Acceptor(Association):
             self._parts.associations.opened(self._sender)
 
     def _close(self) -> None:
+        if self.commitments is not None:
+            self.commitments.close()
         was_admitted = self._parts.associations.remove(self)
         if not was_admitted:
             return

@@ -1,4 +1,4 @@
-"""Which presentation contexts are accepted: Verification, and whatever is, or may be, a storage SOP class.
+"""Which presentation contexts are accepted: Verification, Storage Commitment, and what may be storage.
 
 A class that is unknown here is accepted where it can only be storage: private ones, and
 those under the root of the storage classes that the standard has not put to another use.
@@ -13,6 +13,8 @@ from functools import lru_cache
 from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES, sop_class
 from pynetdicom.presentation import PresentationContext
+
+from node.commitment.dataset import PUSH_MODEL, TRANSFER_SYNTAXES
 
 VERIFICATION = "1.2.840.10008.1.1"
 STANDARD_ROOT = "1.2.840.10008."
@@ -43,7 +45,9 @@ def is_transfer_syntax(uid: str) -> bool:
     return uid in NAMED or (uid.startswith(STANDARD_ROOT) and UID(uid).type == "Transfer Syntax")
 
 
-def supported(proposed: Iterable[PresentationContext]) -> list[PresentationContext]:
+def supported(
+    proposed: Iterable[PresentationContext], *, with_commitment: bool = False
+) -> list[PresentationContext]:
     """Return what is accepted of the proposed contexts, the transfer syntaxes in the order of the requestor.
 
     Contexts of one class are merged, as an acceptor's contexts must be unique by class; the
@@ -52,7 +56,8 @@ def supported(proposed: Iterable[PresentationContext]) -> list[PresentationConte
     by_class: dict[str, dict[str, None]] = {}
     for context in proposed:
         abstract_syntax = str(context.abstract_syntax)
-        if abstract_syntax == VERIFICATION or is_storage(abstract_syntax):
+        is_commitment = with_commitment and abstract_syntax == PUSH_MODEL
+        if abstract_syntax == VERIFICATION or is_commitment or is_storage(abstract_syntax):
             wanted = by_class.setdefault(abstract_syntax, {})
             wanted.update(dict.fromkeys(map(str, context.transfer_syntax)))
     contexts = (_context(abstract_syntax, tuple(uids)) for abstract_syntax, uids in by_class.items())
@@ -62,10 +67,15 @@ def supported(proposed: Iterable[PresentationContext]) -> list[PresentationConte
 @lru_cache(maxsize=CACHED)
 def _context(abstract_syntax: str, proposed: tuple[str, ...]) -> PresentationContext | None:
     """Return the context that accepts of one class what can be accepted; it is shared, and only read."""
-    accepted = [uid for uid in proposed if is_transfer_syntax(uid)]
+    is_commitment = abstract_syntax == PUSH_MODEL
+    accepted = [
+        uid for uid in proposed if (uid in TRANSFER_SYNTAXES if is_commitment else is_transfer_syntax(uid))
+    ]
     if not accepted:
         return None
     context = PresentationContext()
     context.abstract_syntax = UID(abstract_syntax)
     context.transfer_syntax = [UID(uid) for uid in accepted]
+    if is_commitment:  # who proposes to be SCP here wants to report to us, and we have asked for nothing
+        context.scu_role, context.scp_role = True, False
     return context

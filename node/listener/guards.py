@@ -14,10 +14,12 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.timer import Timer
 from pynetdicom.transport import AssociationSocket
 
@@ -235,6 +237,16 @@ class GuardedProvider(DULServiceProvider):
     def restart_idle_timer(self) -> None:
         """Begin to count the silence of the peer anew: what this node needed to answer does not count."""
         self._idle_timer.restart()
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a message that only this thread knows of is on its way in."""
+        return False
+
+    def send_whole(self, message: Sequence[P_DATA]) -> None:
+        """Send one message, with nothing in between."""
+        for primitive in message:
+            self.send_pdu(primitive)
 
     def close(self) -> None:
         """Give back what is left; the thread must have ended."""

@@ -1,15 +1,16 @@
 """From P-DATA fragments to requests: the command set in memory, the data set straight to the spool.
 
-This is pynetdicom's way, one primitive after the other. It serves all but C-STORE, which
-goes by `store_stream`; and C-STORE too where that is not used. A C-CANCEL has nothing to
-cancel here and is dropped. Anything else breaks the presentation contexts that were
-accepted, and ends the association. Source: PS3.8 annex E, PS3.7 sections 9.1 and 9.3.
+This is pynetdicom's way, one primitive after the other. It serves C-ECHO, and N-ACTION of
+Storage Commitment with the answers to its reports; C-STORE goes by `store_stream`, and this
+way only where that is not used. A C-CANCEL has nothing to cancel here and is dropped.
+Anything else breaks the presentation contexts that were accepted, and ends the association.
+Source: PS3.8 annex E, PS3.7 sections 9.1, 9.3, 10.1.1 and 10.1.4.
 """
 
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,9 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from node import command_set as cs
 from node import logs
+from node.commitment.dataset import PUSH_MODEL
 from node.listener.c_store import Command, Reception
+from node.listener.commitment import Action, Report
 from node.listener.guards import Signalling
 from node.listener.pdata import HEADER_BYTES, IS_COMMAND, IS_LAST, ProtocolError
 
@@ -28,18 +31,25 @@ if TYPE_CHECKING:
     from node.listener.acceptor import Acceptor
 
 COMMAND_LIMIT_BYTES = 65536  # of one command set; the longest legal C-STORE-RQ has under 400
+MAX_PDU_OUT = 131072  # to a peer that sets no limit, or a longer one
 
 log = logs.get("node.listener")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that is complete: an object that was received, or, without one, a C-ECHO."""
+    """A request that is complete: an object that was received, a storage commitment, or else a C-ECHO."""
 
     message_id: int
     sop_class_uid: str
     sop_instance_uid: str = ""
     reception: Reception | None = None
+    action: Action | None = None
+
+    @property
+    def sink(self) -> Reception | Action | None:
+        """Where the data set goes."""
+        return self.reception or self.action
 
 
 class Messages(DIMSEServiceProvider):
@@ -106,14 +116,29 @@ class Messages(DIMSEServiceProvider):
 
     def respond(self, context_id: int, elements: dict[int, int | str]) -> None:
         """Send a response without a data set."""
-        encoded = cs.encode(elements)
-        room = (self.maximum_pdu_size or len(encoded) + HEADER_BYTES) - HEADER_BYTES
+        for primitive in self._primitives(context_id, cs.encode(elements), IS_COMMAND):
+            self.dul.send_pdu(primitive)
+
+    def report(self, report: Report) -> None:
+        """Send an N-EVENT-REPORT-RQ. To be called when no request is on its way in."""
+        command = self._primitives(report.context_id, cs.encode(report.elements), IS_COMMAND)
+        self._acceptor.dul.send_whole([*command, *self._primitives(report.context_id, report.data, 0)])
+
+    @property
+    def is_receiving(self) -> bool:
+        """Say whether a request has begun that is not complete yet."""
+        return self._context_id is not None or self._acceptor.dul.is_receiving
+
+    def _primitives(self, context_id: int, encoded: bytes, kind: int) -> Iterator[P_DATA]:
+        """Yield a command set or a data set in as many primitives as the peer's longest PDU asks for."""
+        longest = self.maximum_pdu_size or MAX_PDU_OUT
+        room = min(longest, MAX_PDU_OUT) - HEADER_BYTES
         for at in range(0, len(encoded), room):
-            control = IS_COMMAND | (IS_LAST if at + room >= len(encoded) else 0)
+            control = kind | (IS_LAST if at + room >= len(encoded) else 0)
             primitive = P_DATA()
             fragment = bytes((control,)) + encoded[at : at + room]
             primitive.presentation_data_value_list.append((context_id, fragment))
-            self.dul.send_pdu(primitive)
+            yield primitive
 
     def discard(self) -> None:
         """Drop what is not complete, and what is complete but not served. The upper layer must have ended."""
@@ -122,8 +147,8 @@ class Messages(DIMSEServiceProvider):
         while (waiting := self.next_request()) is not None:
             requests.append(waiting[1])
         for request in requests:
-            if request.reception is not None:
-                request.reception.discard()
+            if request.sink is not None:
+                request.sink.discard()
 
     def _take(self, context_id: int, fragment: bytes) -> None:
         if not fragment:
@@ -151,6 +176,10 @@ class Messages(DIMSEServiceProvider):
             self._context_id = None
             return
         context = self.context(context_id)
+        if context[0] == PUSH_MODEL and self._take_commitment(
+            context_id, command, context[1], has_data_set=has_data_set
+        ):
+            return
         if message_id is None or kind not in (cs.C_STORE_RQ, cs.C_ECHO_RQ):
             name = "no command field" if kind is None else f"command field 0x{kind:04X}"
             raise ProtocolError(f"{name}, message id {message_id}: no request that is served here")
@@ -165,11 +194,31 @@ class Messages(DIMSEServiceProvider):
         if not has_data_set:
             self._done(self._receiving)
 
+    def _take_commitment(
+        self, context_id: int, command: dict[int, bytes], transfer_syntax: str, *, has_data_set: bool
+    ) -> bool:
+        """Take a command of Storage Commitment; return False when it is none."""
+        session = self._acceptor.commitments
+        kind, message_id = cs.number(command, cs.COMMAND_FIELD), cs.number(command, cs.MESSAGE_ID)
+        if session is None:
+            return False
+        if kind == cs.N_EVENT_REPORT_RSP and not has_data_set:
+            self._context_id = None
+            session.replied(command)
+            return True
+        if kind != cs.N_ACTION_RQ or message_id is None:
+            return False
+        action = session.begin(command, context_id, transfer_syntax)
+        self._receiving = Request(message_id, PUSH_MODEL, action=action)
+        if not has_data_set:
+            self._done(self._receiving)
+        return True
+
     def _take_data(self, data: memoryview, *, is_last: bool) -> None:
         request = self._receiving
-        if request is None or request.reception is None:
+        if request is None or request.sink is None:
             raise ProtocolError("a data set without a command")
-        request.reception.write(data)
+        request.sink.write(data)
         if is_last:
             self._done(request)
 

@@ -5,8 +5,9 @@ left) · `connection.failed` · `association.accepted`, `association.refused` (w
 words), then one of `association.released`, `association.aborted`, `association.lost`; before
 it, if so, `association.silent`, `association.malformed`, `association.protocol_error`,
 `pdu.too_long`, `pdu.too_slow` · `instance.refused` (with status and reason),
-`instance.not_durable`, `instance.failed`, `disk.unknown` · `listener.reloaded`,
-`certificate.expires`.
+`instance.not_durable`, `instance.failed`, `disk.unknown` · `commitment.requested`,
+`commitment.refused`, `commitment.report_refused`, `commitment.not_durable` ·
+`listener.reloaded`, `certificate.expires`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from pynetdicom import _config as pynetdicom_config
 from pynetdicom.ae import ApplicationEntity
 
 from node import logs
+from node.commitment.exchange import Exchange
 from node.config import Config
 from node.errors import ConfigError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.listener.acceptor import Parts
 from node.listener.access import Access
 from node.listener.c_store import Acknowledging, Registering, Spooling, StoreService
+from node.listener.commitment import CommitmentService
 from node.listener.open_associations import AssociationNotes, OpenAssociations
 from node.listener.port import ACCEPT_POLL_S, Port
 from node.listener.quotas import Quotas
@@ -78,6 +81,9 @@ class ListenerServer:
         self._index = index
         self._run = run or new_run(spool.owner)
         self._provider = provider()
+        self._commitment = (
+            CommitmentService(Exchange(config.commitment_dir)) if config.listener.storage_commitment else None
+        )
         self._service = StoreService(
             spool,
             registrar,
@@ -207,6 +213,7 @@ class ListenerServer:
             self._service,
             self._associations,
             self._provider,
+            self._commitment,
         )
 
     def _entity(self) -> ApplicationEntity:

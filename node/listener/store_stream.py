@@ -94,6 +94,8 @@ class StoreStream:
         message_id = cs.number(command, cs.MESSAGE_ID)
         if cs.number(command, cs.COMMAND_FIELD) != cs.C_STORE_RQ or message_id is None:
             return self._hand_on(context_id, IS_COMMAND | IS_LAST, encoded)
+        if self._messages.is_receiving:
+            raise ProtocolError("a command before the data set of the last one was complete")
         context = self._messages.context(context_id)
         if context[0] == cs.VERIFICATION:
             return self._hand_on(context_id, IS_COMMAND | IS_LAST, encoded)

@@ -20,10 +20,13 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pynetdicom
+from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.pdu_primitives import P_DATA
 
 from node import logs
 from node.listener.guards import (
@@ -94,6 +97,7 @@ class StreamingProvider(GuardedProvider):
         super().__init__(assoc, news)
         self._wakeup = Wakeup()
         self.to_provider_queue = Signalling(self._wakeup)
+        self._outbox: deque[bytes] = deque()
         self._stream: StoreStream | None = None
         self._walker: Walker | None = None
         self._buffer = memoryview(b"")
@@ -118,6 +122,21 @@ class StreamingProvider(GuardedProvider):
         """Begin to count the silence of the peer anew."""
         super().restart_idle_timer()
         self._heard_at = time.monotonic()
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a C-STORE is on its way in."""
+        return self._stream is not None and self._stream.is_inside
+
+    def send_whole(self, message: Sequence[P_DATA]) -> None:
+        """Send one message when no C-STORE is being served: its answer must not come in between."""
+        encoded = bytearray()
+        for primitive in message:
+            pdu = P_DATA_TF()
+            pdu.from_primitive(primitive)
+            encoded += pdu.encode()
+        self._outbox.append(bytes(encoded))
+        self._wakeup.set()
 
     def close(self) -> None:
         """Drop what is not complete, and give the descriptor back; the thread must have ended."""
@@ -153,6 +172,8 @@ class StreamingProvider(GuardedProvider):
     def _turn(self, connection: GuardedSocket, walker: Walker, stream: StoreStream) -> bool:
         """Receive until others are to have their turn; return whether the state machine has an event."""
         while True:
+            if self._outbox and not stream.is_inside and not self._send_outbox(connection):
+                return True
             if not self._acceptor.dimse.requests.empty():  # one is served: what follows it can wait
                 self._await(None, SLICE_S)
                 return False
@@ -241,6 +262,17 @@ class StreamingProvider(GuardedProvider):
             if lasted_s > OBJECT_GRACE_S and stream.size < lasted_s * SLOWEST_OBJECT_BYTES_PER_S:
                 raise TimeoutError(f"{stream.size} bytes of an object in {lasted_s:.0f} s")
         del walker
+
+    def _send_outbox(self, connection: GuardedSocket) -> bool:
+        """Send what others want sent; return False when the peer is gone."""
+        plain = connection.socket
+        try:
+            while self._outbox and plain is not None:
+                plain.sendall(self._outbox.popleft())
+        except OSError:
+            self._end(connection)
+            return False
+        return True
 
     def _hand_on(self, stream: StoreStream) -> bool:
         """Give a message that is no C-STORE to pynetdicom."""

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, exists, func, or_, select
+from sqlalchemy import Engine, Select, exists, func, or_, select
 
 from node.registry.database import reading
-from node.registry.schema import Delivery, Event, Instance, Output, Series, Study
-from node.registry.states import SeriesState
+from node.registry.schema import Association, Commitment, Delivery, Event, Instance, Output, Series, Study
+from node.registry.states import CommitmentState, Handover, SeriesState
 
 STUDY_KEYWORDS = ("PatientID", "AccessionNumber", "StudyDate", "StudyTime", "StudyDescription")
+COMMITMENTS_AT_ONCE = 20  # with up to 10 000 references each
 END_STATES = (SeriesState.PROCESSED, SeriesState.FAILED)
 
 
@@ -176,3 +177,49 @@ def _instances(series_uid: str) -> Any:
         .where(Instance.SeriesInstanceUID == series_uid)
         .order_by(Instance.SOPInstanceUID, Instance.id)
     )
+
+
+def commitments_to_judge(engine: Engine, now: datetime) -> list[Mapping[str, Any]]:
+    """Return the storage commitments whose objects are to be looked at, those that waited longest first."""
+    query = select(Commitment.__table__).where(Commitment.state == CommitmentState.JUDGING)
+    return _commitments(engine, query.where(Commitment.due_at <= now))
+
+
+def commitments_to_hand_over(engine: Engine, now: datetime) -> list[Mapping[str, Any]]:
+    """Return the results that the association which asked may still be told, did not take in time, or cannot.
+
+    `has_ended` says that it is over, also when its process died and could not tell.
+    """
+    ended = select(Association.id).where(Association.ended_at.is_not(None))
+    has_ended = Commitment.association.in_(ended)
+    query = (
+        select(Commitment.__table__, has_ended.label("has_ended"))
+        .where(Commitment.state == CommitmentState.PENDING, Commitment.handover != Handover.CLOSED)
+        .where(or_(Commitment.due_at <= now, has_ended))
+    )
+    return _commitments(engine, query)
+
+
+def commitments_to_report(engine: Engine, now: datetime) -> list[Mapping[str, Any]]:
+    """Return the results that are due to be reported on a new association."""
+    pending = select(Commitment.__table__).where(Commitment.state == CommitmentState.PENDING)
+    return _commitments(
+        engine, pending.where(Commitment.handover == Handover.CLOSED, Commitment.due_at <= now)
+    )
+
+
+def stored_as(engine: Engine, sop_instance_uids: Sequence[str]) -> dict[str, list[tuple[str, str, str]]]:
+    """Return (SOPClassUID, path, sha256) of everything that is registered under these SOP Instance UIDs."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    columns = (Instance.SOPInstanceUID, Instance.SOPClassUID, Instance.path, Instance.sha256)
+    with reading(engine) as connection:
+        query = select(*columns).where(Instance.SOPInstanceUID.in_(sop_instance_uids)).order_by(Instance.id)
+        for uid, sop_class, path, sha256 in connection.execute(query):
+            found.setdefault(uid, []).append((sop_class, path, sha256))
+    return found
+
+
+def _commitments(engine: Engine, query: Select[Any]) -> list[Mapping[str, Any]]:
+    some = query.order_by(Commitment.due_at, Commitment.id).limit(COMMITMENTS_AT_ONCE)
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(some).mappings()]

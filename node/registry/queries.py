@@ -15,6 +15,7 @@ from node.registry.research import research, research_columns
 from node.registry.schema import (
     Association,
     Base,
+    Commitment,
     Delivery,
     Event,
     Finding,
@@ -145,6 +146,15 @@ def deliveries_list(engine: Engine, *, state: str | None = None, limit: int = 10
     """Return deliveries, the latest first."""
     query = select(_table(Delivery)).order_by(Delivery.id.desc()).limit(limit)
     return _rows(engine, query if state is None else query.where(Delivery.state == state))
+
+
+def commitments_list(engine: Engine, *, state: str | None = None, limit: int = 100) -> list[Row]:
+    """Return storage commitments, the latest first, without their references."""
+    columns = [
+        column for column in _table(Commitment).columns if column.name not in ("references", "outcomes")
+    ]
+    query = select(*columns).order_by(Commitment.id.desc()).limit(limit)
+    return _rows(engine, query if state is None else query.where(Commitment.state == state))
 
 
 def associations_list(engine: Engine, *, limit: int = 100) -> list[Row]:

@@ -1,8 +1,8 @@
 """Every write to the registry: one method, one transaction, in which state and event change together.
 
 What a method writes is in the room of its topic: `registering`, `associations`, `lifecycle`,
-`operator`, `results`, `deliveries`, `ledger`. All raise `RegistryError` when the database is locked,
-gone or refuses, and then nothing was written. Times are UTC without zone.
+`operator`, `results`, `deliveries`, `ledger`, `commitments`. All raise `RegistryError` when the
+database is locked, gone or refuses, and then nothing was written. Times are UTC without zone.
 """
 
 from __future__ import annotations
@@ -15,9 +15,19 @@ from sqlalchemy import Engine, func, update
 
 from node.acks import Peer
 from node.clock import utc_now
-from node.registry import associations, deliveries, ledger, lifecycle, operator, registering, results
+from node.registry import (
+    associations,
+    commitments,
+    deliveries,
+    ledger,
+    lifecycle,
+    operator,
+    registering,
+    results,
+)
 from node.registry.arrivals import Arrival, Registered
 from node.registry.associations import End
+from node.registry.commitments import CommitmentRequest
 from node.registry.database import writing
 from node.registry.history import record
 from node.registry.schema import Instance, Series
@@ -231,6 +241,58 @@ class Repository:
                     .returning(Instance.path)
                 )
             )
+
+    # what is committed
+
+    def commitment_requested(self, request: CommitmentRequest, now: datetime) -> None:
+        """Take a storage commitment request into the registry, once. See `commitments.requested`."""
+        with writing(self.engine) as connection:
+            commitments.requested(connection, request, now)
+
+    def commitment_claimed(self, commitment_id: int, due_at: datetime, until: datetime) -> bool:
+        """Say whether this process may work on what is due. See `commitments.claimed`."""
+        with writing(self.engine) as connection:
+            return commitments.claimed(connection, commitment_id, due_at, until)
+
+    def commitment_judged(self, token: str, outcomes: Sequence[int], due_at: datetime) -> None:
+        """Note what was found of the first references. See `commitments.judged`."""
+        with writing(self.engine) as connection:
+            commitments.judged(connection, token, outcomes, due_at)
+
+    def commitment_handed_over(self, commitment_id: int, *, until: datetime) -> None:
+        """Note that the association which asked has the result to report."""
+        with writing(self.engine) as connection:
+            commitments.handed_over(connection, commitment_id, until)
+
+    def commitment_closed(self, token: str, now: datetime) -> None:
+        """Note that the association which asked can report nothing more."""
+        with writing(self.engine) as connection:
+            commitments.closed(connection, token, now)
+
+    def commitment_attempt(self, commitment_id: int, *, error: str, due_at: datetime, now: datetime) -> None:
+        """Note a report that did not arrive. See `commitments.attempted`."""
+        with writing(self.engine) as connection:
+            commitments.attempted(connection, commitment_id, error, due_at, now)
+
+    def commitment_reported(self, token: str, *, over: str, now: datetime) -> bool:
+        """Note that the requestor has the result. See `commitments.reported`."""
+        with writing(self.engine) as connection:
+            return commitments.reported(connection, token, over, now)
+
+    def commitment_failed(self, commitment_id: int, *, error: str, now: datetime) -> None:
+        """Give a report up."""
+        with writing(self.engine) as connection:
+            commitments.failed(connection, commitment_id, error, now)
+
+    def retry_commitment(self, commitment_id: int, *, now: datetime) -> None:
+        """Have a result reported now. See `commitments.retry`."""
+        with writing(self.engine) as connection:
+            commitments.retry(connection, commitment_id, now)
+
+    def retry_unaddressed_commitments(self, now: datetime) -> int:
+        """Make due what waits for an address. See `commitments.retry_unaddressed`."""
+        with writing(self.engine) as connection:
+            return commitments.retry_unaddressed(connection, now)
 
     # the history
 

@@ -243,3 +243,34 @@ class Intake(Base):
 
     __tablename__ = "intake"
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
+
+
+class Commitment(Base):
+    """One storage commitment transaction: what is asked, what was found, and whether the requestor knows."""
+
+    __tablename__ = "commitment"
+    __table_args__ = (
+        UniqueConstraint("token"),
+        Index("ix_commitment_transaction", "TransactionUID", "calling_ae_title"),
+        Index("ix_commitment_due", "state", "due_at"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    token: Mapped[str] = mapped_column(String(32))
+    TransactionUID: Mapped[str] = mapped_column(UID)
+    calling_ae_title: Mapped[str]
+    called_ae_title: Mapped[str]
+    source_address: Mapped[str]
+    association: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    handover: Mapped[str] = mapped_column(String(8))
+    references_sha256: Mapped[str] = mapped_column(String(64))
+    references: Mapped[list[Any]]
+    outcomes: Mapped[list[Any]] = mapped_column(default=list)
+    n_references: Mapped[int]
+    n_failed: Mapped[int] = mapped_column(default=0)
+    received_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime | None] = mapped_column(default=None)
+    reported_at: Mapped[datetime | None] = mapped_column(default=None)
+    attempts: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None] = mapped_column(default=None)

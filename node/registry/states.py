@@ -11,6 +11,12 @@ PROCESSING may go back to COMPLETE when the job was lost and is submitted again.
        ▲      ├─► FAILED      (given up; a person may retry)
        │      ├─► DROPPED     (by a person)
        └──────┴─► SUPERSEDED  (a later revision was finished)
+
+Of a storage commitment:
+
+    JUDGING ──► PENDING ──┬─► REPORTED
+                   ▲      └─► FAILED  (given up; a person may retry)
+                   └──────────────┘
 """
 
 from enum import StrEnum
@@ -37,6 +43,23 @@ class DeliveryState(StrEnum):
     FAILED = "FAILED"
     DROPPED = "DROPPED"
     SUPERSEDED = "SUPERSEDED"
+
+
+class CommitmentState(StrEnum):
+    """Where a storage commitment transaction is: being judged, to be reported, reported, given up."""
+
+    JUDGING = "JUDGING"
+    PENDING = "PENDING"
+    REPORTED = "REPORTED"
+    FAILED = "FAILED"
+
+
+class Handover(StrEnum):
+    """Whether the association that asked can still be told: it may, it has the result, it is over."""
+
+    OPEN = "OPEN"
+    HANDED = "HANDED"
+    CLOSED = "CLOSED"
 
 
 LEGAL_MOVES: dict[SeriesState, frozenset[SeriesState]] = {

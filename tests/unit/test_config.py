@@ -120,6 +120,14 @@ def test_a_profile_with_a_mistake_still_counts_as_defined(mistakes_of):
     assert found[0].startswith("profile.lung.orientation: ")
 
 
+def test_an_address_for_reports_without_a_port_is_a_mistake(mistakes_of):
+    assert mistakes_of("""
+        [[listener.peer]]
+        calling_aet = "SCANNER"
+        report_host = "10.0.0.7"
+    """) == ["listener.peer 'SCANNER': `report_host` needs `report_port`"]
+
+
 @pytest.mark.parametrize("kind", ["stow", "s3", "webhook"])
 def test_a_kind_of_a_later_version_is_refused_in_words(mistakes_of, kind):
     assert mistakes_of(f"""
