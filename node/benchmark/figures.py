@@ -78,6 +78,7 @@ class Spread:
 FIGURES: dict[str, Callable[[Run], float]] = {
     "objects_per_s": lambda run: run.objects_per_s,
     "mb_per_s": lambda run: run.mb_per_s,
+    "cpu_s": lambda run: run.cpu_s,
     "cpu_s_per_1000": lambda run: run.cpu_s_per_1000,
     "other_cpu_s_per_1000": lambda run: run.other_cpu_s_per_1000,
     "peak_mb": lambda run: run.peak_mb,

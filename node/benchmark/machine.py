@@ -15,7 +15,7 @@ IN_MEMORY = ("tmpfs", "ramfs")
 
 
 def describe(folder: Path) -> dict[str, str]:
-    """Return processor, memory, disk of `folder`, how busy it is now, and the versions of all that takes part."""
+    """Return processor, memory, disk of `folder`, how busy it is now, and all versions that take part."""
     model = _from_file("/proc/cpuinfo", "model name") or platform.machine()
     return {
         "processor": f"{os.cpu_count()} cores of {model}",

@@ -1,4 +1,4 @@
-"""This node as a receiver that is measured: receiving alone, nothing of what comes after a complete series."""
+"""This node as a receiver that is measured: receiving alone, nothing of what follows a complete series."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 
 from node import heartbeat
 from node.benchmark import processes
-from node.benchmark.receivers import OTHER, RECEIVING, Receiver
+from node.benchmark.receivers import OTHER, RECEIVING, Receiver, free_port
 from node.demo import TemporaryNode
 from node.registry.database import read_engine
 from node.registry.schema import Instance
@@ -93,7 +93,7 @@ def tables(durability: str, *, listeners: int, max_pdu: int | None) -> dict[str,
     if max_pdu:
         listener["max_pdu"] = max_pdu
     return {
-        "node": {"listeners": listeners},
+        "node": {"listeners": listeners, "port": free_port()},  # several cannot share port 0
         "listener": listener,
         "completion": {"quiet_s": NEVER_S, "settle_s": NEVER_S, "cap_s": NEVER_S},
     }

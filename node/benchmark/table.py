@@ -21,7 +21,7 @@ COLUMNS: dict[str, tuple[str, int]] = {  # figure -> heading, decimals
 }
 LARGE_COLUMNS: dict[str, tuple[str, int]] = {
     "mb_per_s": ("MB/s", 1),
-    "cpu_s_per_1000": ("CPU s/1000", 0),
+    "cpu_s": ("CPU s", 2),
     "peak_mb": ("peak MB", 0),
     "growth_mb": ("growth MB", 1),
 }

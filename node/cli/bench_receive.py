@@ -168,8 +168,11 @@ def _measure(plan: Plan, folder: Path) -> list[Run]:
         )
     for why in plan.missing():
         click.echo(f"skipped: {why}", err=True)
-    with progress("filling a registry", plan.registered or 0) as bar:
-        chosen = plan.candidates(folder, bar.advance)
+    if plan.registered:
+        with progress("filling a registry", plan.registered) as bar:
+            chosen = plan.candidates(folder, bar.advance)
+    else:
+        chosen = plan.candidates(folder)
     with progress("writing what is sent", plan.n_objects) as bar:
         load = plan.load(folder, bar.advance)
     total, runs = plan.runs * len(plan.kinds) * len(chosen), list[Run]()
@@ -185,8 +188,8 @@ def _told(run: Run) -> str:
     if run.error:
         return f"{who}: FAILED: {run.error}"
     return (
-        f"{who}: {run.objects_per_s:.0f} objects/s, {run.mb_per_s:.1f} MB/s, "
-        f"CPU {run.cpu_s_per_1000:.2f} s/1000, peak {run.peak_mb:.0f} MB"
+        f"{who}: {run.seconds:.2f} s, {run.objects_per_s:.0f} objects/s, {run.mb_per_s:.1f} MB/s, "
+        f"CPU {run.cpu_s:.2f} s, peak {run.peak_mb:.0f} MB"
     )
 
 
