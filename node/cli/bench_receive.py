@@ -22,9 +22,19 @@ from node.benchmark.measure import alternate
 from node.benchmark.objects import LARGEST_MB
 from node.benchmark.plan import DURABILITIES, NAGLE, Plan
 from node.benchmark.table import print_summaries, sender
-from node.cli.printing import format_options, print_rows
+from node.cli.printing import print_rows
 from node.cli.progress import progress
 from node.errors import NodeError
+
+EXAMPLES = """\b
+Examples:
+  prepnode bench receive
+  prepnode bench receive --size 64 --objects 1000 --nagle both
+  prepnode bench receive --associations 4 --listeners 2
+  prepnode bench receive --receivers node,storescp --durability flush --runs 9
+  prepnode bench receive --large-mb 2048 --receivers node
+  prepnode bench receive --registered 1000000 --durability fsync
+"""
 
 
 def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -35,7 +45,7 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     return names
 
 
-@click.command()
+@click.command(epilog=EXAMPLES)
 @click.option(
     "--objects", type=click.IntRange(1, 100_000), default=300, show_default=True, help="Objects of one run."
 )
@@ -64,7 +74,8 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     default=",".join(NAMES),
     show_default=True,
     callback=_names,
-    help="Which, in which order.",
+    metavar="NAME,...",
+    help="Which, and in which order.",
 )
 @click.option(
     "--nagle",
@@ -117,26 +128,24 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Where to work: on the disk to be measured. Default: the system's temporary folder.",
 )
-@format_options
+@click.option(
+    "--json",
+    "output_format",
+    flag_value="json",
+    type=str,
+    help="Print one JSON object: machine, plan, every run, medians.",
+)
+@click.option("--csv", "output_format", flag_value="csv", type=str, help="Print the medians as CSV.")
 @click.pass_context
 def receive(
     context: click.Context, /, output_format: str | None, folder: Path | None, **options: Any
 ) -> None:
-    r"""Measure how fast this node receives, beside other receivers, in alternating runs.
+    """Measure how fast this node receives, beside other receivers, in alternating runs.
 
     Real dcmtk senders send CT or MR objects to each receiver in turn (A B C A B C ...). Every
     receiver has a temporary folder and a free port of 127.0.0.1 for itself, and is stopped after
-    its run. A run in which not every object was acknowledged, or is held afterwards, gives no
+    its run. A run in which an object was not acknowledged, or is not held afterwards, gives no
     figure: it is told, and the exit code is 1.
-
-    \b
-    Examples:
-      prepnode bench receive
-      prepnode bench receive --size 64 --objects 1000 --nagle both
-      prepnode bench receive --associations 4 --listeners 2
-      prepnode bench receive --receivers node,storescp --durability flush --runs 9
-      prepnode bench receive --large-mb 2048 --receivers node
-      prepnode bench receive --registered 1000000 --durability fsync
 
     What the figures mean is told below the table, and in docs/benchmarks.md.
     """

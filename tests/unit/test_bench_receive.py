@@ -271,6 +271,11 @@ def test_receivers_take_turns_and_each_is_stopped_before_the_next(tmp_path):
 # who is asked
 
 
+def test_the_help_shows_an_example_on_each_line():
+    lines = [line.strip() for line in CliRunner().invoke(receive, ["--help"]).output.splitlines()]
+    assert "prepnode bench receive --large-mb 2048 --receivers node" in lines
+
+
 def test_an_unknown_receiver_is_refused_with_those_there_are():
     done = CliRunner().invoke(receive, ["--receivers", "node,dcm4chee"])
     assert done.exit_code == 2
