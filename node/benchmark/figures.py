@@ -19,7 +19,8 @@ class Run:
     processes that receive, until everything was registered; `other_cpu_s`: of the rest of
     this node. `peak_mb`: of the largest process that receives; `growth_mb`: by how much the
     run raised it. `pss_mb`: the whole tree at the end. `registered`: objects in the registry
-    (or the folder) when the last sender ended.
+    (or the folder) when the last sender ended. `elsewhere`: cores that were busy meanwhile with
+    other things than receiver, senders and this command.
     """
 
     receiver: str
@@ -33,6 +34,7 @@ class Run:
     growth_mb: float = 0.0
     pss_mb: float = 0.0
     registered: int = 0
+    elsewhere: float = 0.0
     error: str = ""
 
     @property
@@ -85,6 +87,7 @@ FIGURES: dict[str, Callable[[Run], float]] = {
     "growth_mb": lambda run: run.growth_mb,
     "pss_mb": lambda run: run.pss_mb,
     "registered_share": lambda run: run.registered_share,
+    "elsewhere": lambda run: run.elsewhere,
 }
 
 

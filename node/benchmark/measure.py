@@ -88,9 +88,11 @@ def _measured(run: Run, receiver: Receiver, load: Load, folder: Path) -> Run:
     os.sync()  # what the run before has left to be written must not slow this one
     before = {part: processes.cpu_s(pids) for part, pids in receiver.processes().items()}
     peak_before_mb = max(map(processes.peak_mb, receiver.processes()[RECEIVING]), default=0.0)
+    elsewhere_before_s = _elsewhere_cpu_s(receiver)
     with processes.PeakWatch(lambda: receiver.processes()[RECEIVING]) as watch:
         seconds = senders.send(load.shares, how, folder / "senders")
     registered = receiver.held() - warm
+    elsewhere_s = _elsewhere_cpu_s(receiver) - elsewhere_before_s
     pss_mb = sum(map(processes.pss_mb, receiver.processes().values()))
     _await_held(receiver, warm + load.objects)
     _await_rest(receiver, (RECEIVING,))
@@ -104,6 +106,7 @@ def _measured(run: Run, receiver: Receiver, load: Load, folder: Path) -> Run:
         growth_mb=watch.highest_mb - peak_before_mb,
         pss_mb=pss_mb,
         registered=registered,
+        elsewhere=max(0.0, elsewhere_s / seconds),
     )
 
 
@@ -133,6 +136,12 @@ def _await_rest(receiver: Receiver, parts: Sequence[str]) -> None:
         if _cpu_s(receiver, parts) - before <= QUIET_CPU_S and receiver.caught_up():
             return
     raise NodeError(f"the receiver does not come to rest within {REST_TIMEOUT_S:.0f} s")
+
+
+def _elsewhere_cpu_s(receiver: Receiver) -> float:
+    """Return the CPU seconds of all that is neither receiver, nor sender, nor this command."""
+    own = processes.cpu_s([os.getpid()])  # with the senders, which have ended
+    return processes.machine_cpu_s() - own - _cpu_s(receiver, (RECEIVING, OTHER))
 
 
 def _cpu_s(receiver: Receiver, parts: Sequence[str]) -> float:

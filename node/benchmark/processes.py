@@ -40,6 +40,13 @@ def cpu_s(pids: Iterable[int]) -> float:
     return sum(sum(map(int, _stat(pid)[TIMES])) for pid in pids) / TICKS_PER_S
 
 
+def machine_cpu_s() -> float:
+    """Return the CPU seconds that the whole machine has worked, the kernel and stolen time included."""
+    fields = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:9]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields)
+    return (user + nice + system + irq + softirq + steal) / TICKS_PER_S
+
+
 def peak_mb(pid: int) -> float:
     """Return the highest resident memory of a process so far (VmHWM), in units of 2^20 bytes."""
     return _kilobytes(Path(f"/proc/{pid}/status"), "VmHWM:") / 1024

@@ -18,12 +18,14 @@ COLUMNS: dict[str, tuple[str, int]] = {  # figure -> heading, decimals
     "peak_mb": ("peak MB", 0),
     "pss_mb": ("tree MB", 0),
     "registered_share": ("registered", 2),
+    "elsewhere": ("elsewhere", 1),
 }
 LARGE_COLUMNS: dict[str, tuple[str, int]] = {
     "mb_per_s": ("MB/s", 1),
     "cpu_s": ("CPU s", 2),
     "peak_mb": ("peak MB", 0),
     "growth_mb": ("growth MB", 1),
+    "elsewhere": ("elsewhere", 1),
 }
 RATIO_FIGURES = {"objects_per_s": "objects/s", "cpu_s_per_1000": "CPU"}
 LEGEND = """\
@@ -32,7 +34,8 @@ CPU s/1000: CPU of the processes that receive (of this node listeners and regist
 until all is registered. rest of node: the same of supervisor, worker and web.
 peak MB: VmHWM of the largest process that receives. tree MB: Pss of all processes after the last object.
 registered: the part that was registered (by others: written) when the last sender ended. The rest
-followed, and every object was found.
+followed, and every object was found. elsewhere: cores busy meanwhile with something else (other programs,
+the kernel writing to disk): measure again when it is not small.
 Each run has a receiver of its own, warmed up, at rest, and the disk synced before. Series of this node
 do not become complete meanwhile, so that receiving alone is measured.
 storescp and orthanc-nodelay have TCP_NODELAY=1 in their environment. orthanc has not: Nagle's algorithm

@@ -123,6 +123,13 @@ def test_tree_and_memory_are_read_from_a_living_child():
     assert processes.command(child.pid) == []
 
 
+def test_the_machine_works_at_least_as_much_as_one_of_its_processes():
+    before, own = processes.machine_cpu_s(), time.process_time()
+    while time.process_time() - own < 0.3:
+        pass
+    assert processes.machine_cpu_s() - before >= 0.28
+
+
 def test_the_roles_of_this_node_are_told_by_their_command_line():
     assert own_node.role(["python", "-m", "node.role", "listener", "0", "INFO"]) == "listener"
     assert own_node.role(["python", "-m", "node", "serve"]) == ""
