@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from node.cli.bench_process import Timings, idle_memory_mb, process_once
+from node.cli.bench_receive import receive
 from node.cli.printing import print_rows
 from node.demo import TemporaryNode, write_series
 from node.phantom import ct_slices
@@ -21,6 +22,9 @@ from node.phantom import ct_slices
 @click.group()
 def bench() -> None:
     """Measure this node on this machine; nothing outside a temporary folder is touched."""
+
+
+bench.add_command(receive)
 
 
 @bench.command()

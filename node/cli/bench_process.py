@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from node.benchmark import processes
 from node.cli.send import send
 from node.demo import TemporaryNode
 from node.errors import NodeError
@@ -100,29 +101,4 @@ def idle_memory_mb(node: TemporaryNode) -> float:
     """Return the resident memory of the node's whole process tree in MB (shared pages counted once: Pss)."""
     if node.process is None:
         return 0.0
-    return sum(_pss_mb(pid) for pid in _tree(node.process.pid))
-
-
-def _tree(root: int) -> list[int]:
-    """Return a process and all its descendants (Linux, /proc)."""
-    children: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        children.setdefault(int(fields[1]), []).append(int(path.parent.name))
-    found, todo = [], [root]
-    while todo:
-        pid = todo.pop()
-        found.append(pid)
-        todo += children.get(pid, [])
-    return found
-
-
-def _pss_mb(pid: int) -> float:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return processes.pss_mb(processes.tree(node.process.pid))

@@ -1,0 +1,1 @@
+"""Measuring C-STORE receivers side by side: the objects, the senders, the receivers, the figures."""
