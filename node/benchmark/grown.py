@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from node.clock import utc_now
 from node.phantom import uid
 from node.registry.database import engine, migrate, writing
-from node.registry.repository import utc_now
 from node.registry.schema import Instance, Series, Study
 from node.registry.states import SeriesState
 

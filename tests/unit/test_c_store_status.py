@@ -343,7 +343,7 @@ class Counting:
 
 
 def test_success_is_counted_once_durable_and_before_the_registrar_hears_of_it(spool: Spool) -> None:
-    registrar = Registrar()
+    registrar = Registrar(spool.root / "new")
     acks = Counting(spool, registrar)
     service = StoreService(spool, registrar, acks=acks)
     assert store(service, dataset()).status == 0

@@ -153,7 +153,7 @@ def test_a_registry_of_the_version_before_is_upgraded_with_what_it_holds(tmp_pat
     config.set_main_option("script_location", str(database.MIGRATIONS))
     with writing(made) as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, "0002")
     assert "commitment" not in inspect(made).get_table_names()
     Repository(made).register([arrival(0)], NOON)
     migrate(made)

@@ -53,7 +53,12 @@ def test_what_waits_for_the_next_start_keeps_its_value_and_is_named(tables: dict
 def test_every_key_of_the_listener_is_either_taken_over_or_told_to_wait() -> None:
     fields = set(type(config().listener).model_fields)
     assert set(LISTENER_KEYS) < fields
-    assert fields - set(LISTENER_KEYS) == {"max_pdu", "durability"}
+    assert fields - set(LISTENER_KEYS) == {
+        "max_pdu",
+        "durability",
+        "storage_commitment",
+        "report_max_age_h",
+    }
 
 
 def settled(reload: Reload) -> Reload:
