@@ -12,7 +12,9 @@ sys.path.insert(0, str(TESTS))  # so that `import data` works from every folder 
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--soak", action="store_true", help="also run the long forms (make soak); they take hours")
+    parser.addoption(
+        "--soak", action="store_true", help="also run the long forms (make soak); they take hours"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
