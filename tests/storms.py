@@ -128,6 +128,8 @@ class Sender(threading.Thread):
             self._has_begun = True
             status = peer.store(instance(uid, series), uid=uid, message_id=number % 65536)
             self.statuses[status] += 1
+            if status != 0x0000:
+                self._stopping.wait(0.01)  # a sender that is told to try again later does not try at once
             if status == 0x0000:
                 self._has_begun = False
                 with self._tell:
@@ -181,6 +183,18 @@ class Storm:
             assert self._tell.wait_for(lambda: self._count() >= target, 2 * ANSWER_S), (
                 f"no acknowledgements any more; see {self.node.log_file}"
             )
+
+    def await_refused(self) -> None:
+        """Wait until a sender was answered with something else than success."""
+        await_that(lambda: any(set(each.statuses) - {0} for each in self._senders), "an object to be refused")
+
+    def seen(self) -> set[str]:
+        """Return what the senders saw acknowledged so far."""
+        return {uid for sender in self._senders for uid in tuple(sender.acknowledged)}
+
+    def sent(self, uid: str) -> bytes:
+        """Return the data set that a sender made under this UID."""
+        return instance(uid, uid.rpartition(".")[0])
 
     def strike(self) -> None:
         """Kill one process of the tree or all of it, at a random moment, and have the node run again."""
