@@ -1,4 +1,4 @@
-"""A whole node under fire, from outside: its processes, senders that know exactly what was acknowledged, and the judgement.
+"""A whole node under fire, seen from outside: its processes, what is done to them, and the judgement of what is left.
 
 Nothing here knows how the node is built inside. What a sender saw acknowledged is compared
 with what is on disk and in the registry; that a kill lands at a bad moment is left to chance,
@@ -18,14 +18,12 @@ from os import kill
 from pathlib import Path
 from typing import Any
 
-from listeners import RawPeer, dataset, element
+from exact_senders import ANSWER_S, Sender, instance
 from node.demo import TemporaryNode
 from nodes import await_that, free_port
 
 IMPATIENT = "import node.supervisor as s; s.RESTART_PAUSE_S = (0.0,); from node.__main__ import main; main()"
-ANSWER_S = 30.0  # a node that does not answer for so long hangs
 SETTLE_S = 60.0
-SERIES_OF = 200  # instances of one series
 NOTHING_COMPLETES = {"completion": {"quiet_s": 3600, "settle_s": 3600, "cap_s": 7200}}
 RECEIVING = "listener"  # the part of `serve --only` that receives and registers
 
@@ -76,68 +74,6 @@ def kill_tree(node: TemporaryNode) -> None:
     await_that(lambda: not processes(node), "the tree to be gone", 10)
 
 
-def instance(uid: str, series: str) -> bytes:
-    """Return a data set whose bytes follow from its UID, so that nobody has to keep them; 1 to 64 KB."""
-    chance = random.Random(uid)
-    pixels = chance.randbytes(2 * chance.randint(500, 32_000))
-    return dataset(uid, series=series, study=f"{series}.1") + element(0x7FE0, 0x10, pixels)
-
-
-class Sender(threading.Thread):
-    """Sends new instances over one association after another, each until it is acknowledged with 0x0000.
-
-    What had no answer is sent again, as a modality's queue does. So when it has stopped,
-    exactly `acknowledged` is what the node must have.
-    """
-
-    def __init__(self, port: int, name: str, tell: threading.Condition) -> None:
-        super().__init__(name=name, daemon=True)
-        self._port, self._tell = port, tell
-        self._series = f"2.25.7.{int.from_bytes(name.encode())}"
-        self._stopping = threading.Event()
-        self.acknowledged: dict[str, str] = {}  # SOPInstanceUID -> its series
-        self.statuses: Counter[int] = Counter()
-        self.problem: str | None = None
-
-    def run(self) -> None:
-        while not self._stopping.is_set() or self._has_begun:
-            try:
-                with RawPeer(self._port, timeout_s=ANSWER_S) as peer:
-                    if peer.associate() == "AC":
-                        self._send(peer)
-            except TimeoutError:
-                self.problem = f"no answer within {ANSWER_S:.0f} s"
-                return
-            except (
-                OSError,
-                AssertionError,
-            ):  # the listener was killed: what had no answer is not acknowledged
-                self._stopping.wait(0.01)
-
-    def stop(self) -> None:
-        """End once the instance that was begun is acknowledged."""
-        self._stopping.set()
-
-    _has_begun = False
-
-    def _send(self, peer: RawPeer) -> None:
-        while not self._stopping.is_set() or self._has_begun:
-            number = len(self.acknowledged)
-            series = f"{self._series}.{number // SERIES_OF}"
-            uid = f"{series}.{number}"
-            self._has_begun = True
-            status = peer.store(instance(uid, series), uid=uid, message_id=number % 65536)
-            self.statuses[status] += 1
-            if status != 0x0000:
-                self._stopping.wait(0.01)  # a sender that is told to try again later does not try at once
-            if status == 0x0000:
-                self._has_begun = False
-                with self._tell:
-                    self.acknowledged[uid] = series
-                    self._tell.notify_all()
-        peer.release()
-
-
 @dataclass
 class Storm:
     """A node, its senders, and what was done to it."""
@@ -183,10 +119,6 @@ class Storm:
             assert self._tell.wait_for(lambda: self._count() >= target, 2 * ANSWER_S), (
                 f"no acknowledgements any more; see {self.node.log_file}"
             )
-
-    def await_refused(self) -> None:
-        """Wait until a sender was answered with something else than success."""
-        await_that(lambda: any(set(each.statuses) - {0} for each in self._senders), "an object to be refused")
 
     def seen(self) -> set[str]:
         """Return what the senders saw acknowledged so far."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dcmtk_senders import acknowledged, storescu, write_objects
+from exact_senders import instance
 from listeners import RawPeer, associate_rq
 from node.demo import TemporaryNode
 from node.digest import digest
@@ -18,7 +19,6 @@ from storms import (
     assert_kept,
     await_settled,
     files_in,
-    instance,
     memory_kb,
     pids,
     registered,

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from exact_senders import instance
 from faulty_calls import FaultyCalls, Step
 from listeners import RawPeer, dataset
 from node.demo import TemporaryNode
 from nodes import await_that
-from storms import RECEIVING, assert_kept, await_settled, files_in, instance, pids, storm_node
+from storms import RECEIVING, assert_kept, await_settled, files_in, pids, storm_node
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 OUT_OF_RESOURCES = (0xA700, 0xA701)
