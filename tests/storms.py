@@ -39,7 +39,10 @@ def storm_node(folder: Path, *, only: str | None = None, **tables: Any) -> Tempo
 
 @dataclass(frozen=True)
 class Process:
-    """One living process of a node: `part` is supervisor, listener, worker, web, ..."""
+    """One living process of a node.
+
+    `part` is supervisor, listener, worker, web, ..., or child: of the worker, or on its way to its role.
+    """
 
     pid: int
     part: str
@@ -146,7 +149,7 @@ class Storm:
             victim = self.chance.choice(children)
             self.kills[victim.part] += 1
             victim.die()
-            if self.chance.random() < 0.25:
+            if victim.part != "child" and self.chance.random() < 0.25:  # a role is always started again
                 self._strike_again(victim)
 
     def _strike_again(self, victim: Process) -> None:

@@ -17,7 +17,7 @@ from node.digest import digest
 from nodes import await_that
 from storms import RECEIVING, Storm, assert_kept, await_settled, pids, registered, storm_node
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def weather(storm: Storm, *, kills: int, rounds: int) -> None:

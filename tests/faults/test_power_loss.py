@@ -14,7 +14,7 @@ import pytest
 from power import Disk, ForgetfulDisk, LoopDisk
 from storms import RECEIVING, Storm, assert_kept, await_settled, registered, storm_node
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 MakeDisk = Callable[..., Disk]
 FORGETFUL = pytest.param(ForgetfulDisk, id="every byte that was not synced")
 EXT4 = pytest.param(LoopDisk, id="ext4", marks=pytest.mark.root)
