@@ -123,6 +123,10 @@ class Storm:
                 f"no acknowledgements any more; see {self.node.log_file}"
             )
 
+    def refusals(self) -> list[int]:
+        """Return how often each sender was answered with something else than success so far."""
+        return [sender.statuses.total() - sender.statuses[0x0000] for sender in self._senders]
+
     def seen(self) -> set[str]:
         """Return what the senders saw acknowledged so far."""
         return {uid for sender in self._senders for uid in tuple(sender.acknowledged)}

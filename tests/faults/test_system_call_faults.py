@@ -19,7 +19,7 @@ from faulty_calls import FaultyCalls, Step
 from listeners import RawPeer, dataset
 from node.demo import TemporaryNode
 from nodes import await_that
-from storms import RECEIVING, assert_kept, await_settled, files_in, pids, storm_node
+from storms import RECEIVING, Storm, assert_kept, await_settled, files_in, pids, storm_node
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 OUT_OF_RESOURCES = (0xA700, 0xA701)
@@ -125,8 +125,9 @@ def test_a_call_that_is_interrupted_or_comes_short_is_completed(tmp_path: Path) 
 def test_a_process_that_dies_at_any_call_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     with trial(tmp_path) as (node, peer):
         peer.release()
-        for step in node.steps:
-            node.faults.arm(step, "kill")
+        durable_but_not_answered = (node.answered_by[-1], "kill-after")
+        for step, action in [*((step, "kill") for step in node.steps), durable_but_not_answered]:
+            node.faults.arm(step, action)
             _store_until_acknowledged(node)
             node.faults.await_fired(f"death at {step}")
             await_settled(node.node)
@@ -141,6 +142,25 @@ def test_a_fault_that_lasts_is_told_for_each_object_and_ends_with_its_cause(tmp_
         node.faults.disarm()
         assert node.store(peer) == 0x0000
         peer.release()
+
+
+def test_a_sync_that_fails_is_told_to_every_association_that_waits_for_it(tmp_path: Path) -> None:
+    """Associations may share a sync; then they share its failure, and none of them is told success."""
+    with trial(tmp_path) as (node, peer):
+        peer.release()
+        storm = Storm(node.node, seed=20260601, n_senders=8)
+        with storm.sending():
+            for step in (each for each in node.answered_by if each.call in ("fsync", "fdatasync")):
+                before = storm.refusals()
+                storm.await_acknowledged(20)
+                node.faults.arm(step, "fail", errno.EIO, always=True)
+                _await_more_refusals(storm, before)  # what was synced before is answered by now
+                acknowledged, before = storm.seen(), storm.refusals()
+                _await_more_refusals(storm, before)
+                assert storm.seen() == acknowledged
+                node.faults.disarm()
+        assert set(storm.statuses) == {0x0000, 0xA700}
+        node.acknowledged |= storm.acknowledged
 
 
 def test_a_listener_at_its_limit_of_file_size_answers_a700_and_goes_on(tmp_path: Path) -> None:
@@ -166,3 +186,10 @@ def _store_until_acknowledged(node: Trial) -> None:
             return False
 
     await_that(is_stored, "the instance to be acknowledged", 60)
+
+
+def _await_more_refusals(storm: Storm, before: list[int]) -> None:
+    def has_more() -> bool:
+        return all(now > then + 2 for now, then in zip(storm.refusals(), before, strict=True))
+
+    await_that(has_more, "every sender to be refused")
