@@ -2,8 +2,10 @@
 
 import random
 import socket
+import sqlite3
 import struct
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,7 @@ class Visitor(threading.Thread):
         self._chance = random.Random(number)
         self.acknowledged: dict[str, str] = {}
         self.done = 0
+        self.accepted = 0
 
     def run(self) -> None:
         for _ in range(self._count):
@@ -88,6 +91,7 @@ class Visitor(threading.Thread):
                 peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 return
             assert peer.associate() == "AC"
+            self.accepted += 1
             if way == "reset":
                 peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 return
@@ -104,27 +108,42 @@ class Visitor(threading.Thread):
             peer.release()
 
 
-def visits(node: TemporaryNode, first: int, count: int) -> dict[str, str]:
-    """Make so many associations, four at a time; return what was acknowledged."""
+def visits(node: TemporaryNode, first: int, count: int) -> tuple[dict[str, str], int]:
+    """Make so many associations, four at a time; return what was acknowledged, and how many were accepted."""
     visitors = [Visitor(node.port, number, count // 4) for number in range(first, first + 4)]
     for visitor in visitors:
         visitor.start()
     for visitor in visitors:
         visitor.join()
         assert visitor.done == count // 4
-    return {uid: series for visitor in visitors for uid, series in visitor.acknowledged.items()}
+    kept = {uid: series for visitor in visitors for uid, series in visitor.acknowledged.items()}
+    return kept, sum(visitor.accepted for visitor in visitors)
+
+
+def await_noted(node: TemporaryNode, accepted: int) -> None:
+    """Wait until the registry knows the end of each accepted association: nothing waits any more."""
+    await_settled(node)
+
+    def ended() -> int:
+        with closing(sqlite3.connect(f"file:{node.data_dir / 'registry.db'}?mode=ro", uri=True)) as registry:
+            return registry.execute("SELECT count(*) FROM association WHERE ended_at IS NOT NULL").fetchone()[
+                0
+            ]
+
+    await_that(lambda: ended() == accepted, f"the end of {accepted} associations to be noted", 300)
 
 
 def nothing_grows(folder: Path, *, associations: int, growth_kb: int) -> None:
     """Compare threads, descriptors and memory after many associations with those after the first few hundred."""
     with storm_node(folder / "node", only=RECEIVING) as node:
-        kept = visits(node, 0, 200)
-        await_settled(node)
+        kept, accepted = visits(node, 0, 200)
+        await_noted(node, accepted)
         watched = pids(node, RECEIVERS)
         base = {pid: threads_and_descriptors(pid) for pid in watched}
         memory = {pid: memory_kb(pid) for pid in watched}
-        kept |= visits(node, 10, associations)
-        await_settled(node)
+        more, accepted_more = visits(node, 10, associations)
+        await_noted(node, accepted + accepted_more)
+        kept |= more
 
         def is_back() -> bool:
             now = {pid: threads_and_descriptors(pid) for pid in watched}
