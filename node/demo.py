@@ -35,16 +35,25 @@ class TemporaryNode:
     """`prepnode serve` in a folder of its own; use it in a `with` statement.
 
     `tables` are configuration tables laid over the embedded defaults. With `keep` the
-    folder stays when the node has stopped.
+    folder stays when the node has stopped. `only` runs one part alone, as `serve --only`
+    does. `command` is what is started.
     """
 
     def __init__(
-        self, tables: dict[str, Any] | None = None, *, folder: Path | None = None, keep: bool = False
+        self,
+        tables: dict[str, Any] | None = None,
+        *,
+        folder: Path | None = None,
+        keep: bool = False,
+        only: str | None = None,
     ) -> None:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="prepnode-"))
         self.data_dir = self.folder / "data"
         self.config_file = self.folder / "node.toml"
         self.log_file = self.folder / "node.log"
+        self.command = [sys.executable, "-m", "node", "serve", "-c", str(self.config_file)]
+        self.command += ["--only", only] if only else []
+        self._part = only or "node"
         self._keep = keep or folder is not None
         self._tables = _over(
             {
@@ -83,15 +92,10 @@ class TemporaryNode:
         Raises:
             NodeError: it did not become ready; the message holds the end of its log.
         """
-        ready = self.data_dir / "run" / f"{socket.gethostname()}.node.ready"
+        ready = self.data_dir / "run" / f"{socket.gethostname()}.{self._part}.ready"
         ready.unlink(missing_ok=True)
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "node", "serve", "-c", str(self.config_file)],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (ready.exists() and ready.stat().st_size):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -99,7 +103,7 @@ class TemporaryNode:
                 raise NodeError(f"the node did not start; the end of its log:\n{tail}")
             time.sleep(POLL_S)
         ports = json.loads(ready.read_text(encoding="utf-8"))
-        self.port, self.web_port = ports["listener-0"], ports["web"]
+        self.port, self.web_port = ports.get("listener-0", 0), ports.get("web", 0)
 
     def stop(self, timeout_s: float = 40.0) -> int | None:
         """Stop the node in an orderly way; return its exit code, or None when it had to be killed."""

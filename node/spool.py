@@ -64,6 +64,8 @@ class Spool:
         try:
             for name in ("tmp", "new", "store", "owners", "unreadable"):
                 (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (root, root.parent):  # else a power loss may take new/ and what is in it
+                self._flush(folder)
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
             self._folders = Folders(root / "new", os.open(root / "tmp", flags), os.open(root / "new", flags))
         except OSError as error:

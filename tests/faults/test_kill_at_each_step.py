@@ -1,6 +1,5 @@
 """kill -9 at each step between the first byte and the place in the store: what was acknowledged is registered once."""
 
-import random
 import signal
 import subprocess
 import sys
@@ -122,22 +121,3 @@ def test_a_sender_that_sends_again_after_a_kill_is_registered_once(folder):
     again.communicate(timeout=60)
     assert again.returncode == 0
     assert len(recovered(folder)) == SLICES
-
-
-@pytest.mark.slow
-def test_a_storm_of_kills_at_random_moments_loses_nothing(folder):
-    chance = random.Random(20260101)
-    expected = set()
-    for _ in range(10):
-        process = receiver(folder)
-        assert process.stdout.readline() == "ready\n"
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if chance.random() < 0.2:
-                process.kill()
-        process.wait(timeout=60)
-        process.stdout.close()
-        expected |= acknowledged("".join(lines), folder)
-        assert expected <= {row["sha256"] for row in recovered(folder)}
-    assert len(recovered(folder)) <= SLICES

@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import data
-from listeners import CT, EXPLICIT, RawPeer, p_data, pdv, store_rq
+from listeners import CT, EXPLICIT, UID, RawPeer, dataset, p_data, pdv, store_rq
 from node.demo import TemporaryNode
 from node.digest import digest
 from node.part10 import dataset_offset
@@ -51,9 +52,9 @@ def mount() -> Iterator[Mount]:
 def encoded(**options: Any) -> dict[str, bytes]:
     """Return the data sets of a CT series by SOPInstanceUID, without File Meta Information."""
     found = {}
-    for dataset in data.ct_series(**options):
-        content = data.file_bytes(dataset)
-        found[str(dataset.SOPInstanceUID)] = content[dataset_offset(content) :]
+    for instance in data.ct_series(**options):
+        content = data.file_bytes(instance)
+        found[str(instance.SOPInstanceUID)] = content[dataset_offset(content) :]
     return found
 
 
@@ -147,6 +148,29 @@ def test_a_spool_that_fills_in_the_middle_of_an_object_answers_a700_and_goes_on(
         assert "No space left on device; free some space" in messages(node, "instance.not_durable")
 
 
+def test_a_refused_object_leaves_no_byte_on_the_full_disk_and_space_is_used_the_moment_it_is_back(
+    mount: Mount, tmp_path: Path
+) -> None:
+    spool = tmp_path / "node" / "data" / "spool"
+    mount(spool, "size=20m")
+    big = dataset(pixels=18 * MB)
+    with TemporaryNode(KEYS, folder=tmp_path / "node", only="listener") as node:
+        filler = spool / "filler"
+        filler.write_bytes(bytes(8 * MB))
+        free = os.statvfs(spool).f_bfree
+        with RawPeer(node.port, timeout_s=60) as peer:
+            assert peer.associate() == "AC"
+            for _ in range(3):
+                assert peer.store(big) == 0xA700
+                assert os.statvfs(spool).f_bfree == free
+            filler.unlink()
+            started = time.monotonic()
+            assert peer.store(big) == 0x0000
+            assert time.monotonic() - started < 1
+            peer.release()
+        assert_kept(node, {UID})
+
+
 def test_outputs_that_do_not_fit_fail_the_series_which_is_processed_again_when_there_is_space(
     mount: Mount, tmp_path: Path
 ) -> None:
@@ -208,27 +232,6 @@ def test_too_little_free_space_is_refused_before_the_disk_is_full(mount: Mount, 
         with association(node) as peer:
             assert send(peer, instances) == [(0xA700, "out of resources: no space for received objects")]
         assert "0.2" in messages(node, "disk.full")
-
-
-def test_a_locked_registry_delays_registration_and_is_told(tmp_path: Path) -> None:
-    """What comes while it is locked is durable and acknowledged; once that is noticed, A701; then all goes on."""
-    first = encoded(slices=3, rows=32, columns=32, series_uid="2.25.1")
-    second = encoded(slices=3, rows=32, columns=32, series_uid="2.25.2")
-    with TemporaryNode(KEYS, folder=tmp_path / "node") as node:
-        lock = sqlite3.connect(node.data_dir / "registry.db", isolation_level=None)
-        lock.execute("BEGIN EXCLUSIVE")
-        send_all(node, first)
-        await_that(lambda: messages(node, "registration.stuck"), "the lock to be noticed")
-        assert "database is locked" in messages(node, "registration.stuck")
-        with association(node) as peer:
-            assert {status for status, _ in send(peer, second)} == {0xA701}
-        lock.execute("ROLLBACK")
-        lock.close()
-        assert_kept(node, set(first))
-        await_that(lambda: messages(node, "registration.resumed"), "the node to go on")
-        send_all(node, second)
-        assert_kept(node, {*first, *second})
-        await_end_states(node, series=2)
 
 
 @pytest.mark.servers
