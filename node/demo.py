@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +30,7 @@ from node.phantom import ct_slices
 
 START_TIMEOUT_S = 60.0
 POLL_S = 0.1
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class TemporaryNode:
@@ -94,7 +96,7 @@ class TemporaryNode:
         """
         ready = self.data_dir / "run" / f"{socket.gethostname()}.{self._part}.ready"
         ready.unlink(missing_ok=True)
-        with self.log_file.open("ab") as log:
+        with self.log_file.open("ab") as log, _undisturbed():
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (ready.exists() and ready.stat().st_size):
@@ -123,6 +125,16 @@ class TemporaryNode:
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep a signal from coming between the start of a process and knowing of it; `serve` unblocks them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def write_default_study(folder: Path) -> int:

@@ -35,6 +35,7 @@ ITEM_END, SEQUENCE_END = 0xFFFEE00D, 0xFFFEE0DD
 VRS = LONG_VR | frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()  # the short form
 )
+CUT_SHORT = "ends inside an element"
 UNREADABLE = "unreadable"  # key under which `facts` says why a header is of no use
 
 IDENTITY = {
@@ -178,18 +179,28 @@ def _collect(head: bytes, transfer_syntax_uid: str, found: dict[str, Any]) -> tu
 
 def _wanted(head: bytes, order: Order, *, is_implicit: bool) -> Iterator[tuple[int, bytes]]:
     """Yield tag and value of each wanted element at the top level, until the last wanted tag is passed."""
+    formats = FORMATS[order]
+    explicit, long = formats.explicit.unpack_from, formats.long.unpack_from
     at, end = 0, len(head)
     while at < end:
-        tag, start, length, is_un = _element(head, at, order, is_implicit=is_implicit)
+        try:
+            group, element, vr, length = explicit(head, at)
+            tag, start = group << 16 | element, at + 8
+            if is_implicit or group == 0xFFFE:
+                (length,) = long(head, at + 4)
+            elif vr in LONG_VR:
+                (length,), start = long(head, start), at + 12
+        except struct.error:
+            raise _StopReadingError(CUT_SHORT) from None
         if tag > LAST_TAG:
             raise _PassedLastError
         if length == UNDEFINED:
-            at = _after_undefined(head, start, order, is_implicit=is_implicit or is_un)
+            at = _after_undefined(head, start, order, is_implicit=is_implicit or vr == b"UN")
             continue
         at = start + length
         if tag in WANTED:
             if at > end:
-                raise _StopReadingError("ends inside an element")
+                raise _StopReadingError(CUT_SHORT)
             yield tag, head[start:at]
 
 
@@ -226,19 +237,20 @@ def _element(head: bytes, at: int, order: Order, *, is_implicit: bool) -> tuple[
             return tag, at + 12, formats.long.unpack_from(head, at + 8)[0], vr == b"UN"
         return tag, at + 8, formats.short.unpack_from(head, at + 6)[0], False
     except struct.error:
-        raise _StopReadingError("ends inside an element") from None
+        raise _StopReadingError(CUT_SHORT) from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Formats:
+    explicit: struct.Struct
     tag: struct.Struct
     short: struct.Struct
     long: struct.Struct
 
 
 FORMATS: dict[Order, _Formats] = {
-    "little": _Formats(struct.Struct("<HH"), struct.Struct("<H"), struct.Struct("<I")),
-    "big": _Formats(struct.Struct(">HH"), struct.Struct(">H"), struct.Struct(">I")),
+    "little": _Formats(_EXPLICIT, struct.Struct("<HH"), struct.Struct("<H"), struct.Struct("<I")),
+    "big": _Formats(struct.Struct(">HH2sH"), struct.Struct(">HH"), struct.Struct(">H"), struct.Struct(">I")),
 }
 
 
@@ -262,6 +274,9 @@ def _decode(value: bytes, context: _Context) -> str:
 
 
 def _texts(value: bytes, context: _Context) -> list[str] | None:
+    if value.isascii() and b"\\" not in value and b"\x1b" not in value:  # nearly always
+        text = value[:TEXT_LIMIT_BYTES].decode("ascii").strip(PADDING)
+        return [text.replace("\0", "\N{REPLACEMENT CHARACTER}")] if text else None
     texts = [part.strip(PADDING) for part in _decode(value, context).split("\\")]
     texts = [text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in texts]  # PostgreSQL keeps no NUL
     return texts if any(texts) else None

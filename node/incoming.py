@@ -97,7 +97,6 @@ class Incoming:
     ) -> None:
         self.name = name
         self.size = 0
-        self.sha256 = ""
         self.received_at: datetime | None = None
         self._folders = folders
         self._flush_names = flush_names
@@ -125,10 +124,17 @@ class Incoming:
         Raises:
             SpoolError: they cannot be written (DiskFullError: no space); the file is gone then.
         """
+        self.append(buffers)
+        self.digest(buffers)
+
+    def append(self, buffers: Sequence[Buffer]) -> None:
+        """Append several buffers; `digest` is to be given the same, in the same order, before it is read.
+
+        Raises:
+            SpoolError: they cannot be written (DiskFullError: no space); the file is gone then.
+        """
         fd = self._descriptor()
         left = [*buffers]
-        for buffer in left:
-            self._digest.update(buffer)
         if not self.size and self._file_meta:
             left.insert(0, self._file_meta)
         size = sum(map(len, left))
@@ -140,6 +146,16 @@ class Incoming:
             self.discard()
             raise failure(error, "an instance cannot be written") from error
 
+    def digest(self, buffers: Sequence[Buffer]) -> None:
+        """Take what was appended into the digest."""
+        for buffer in buffers:
+            self._digest.update(buffer)
+
+    @property
+    def sha256(self) -> str:
+        """The digest of all that `digest` was given."""
+        return self._digest.hexdigest()
+
     def commit(self) -> Path:
         """Make the instance durable; return its path in new/.
 
@@ -148,7 +164,6 @@ class Incoming:
                 repeated on the same file: the kernel may have dropped the bytes by then.
         """
         fd = self._descriptor()
-        self.sha256 = self._digest.hexdigest()
         folders = self._folders
         try:
             self.received_at = written_at(os.fstat(fd))

@@ -23,7 +23,7 @@ from node.registry.associations import End
 from node.registry.repository import Repository
 from node.spool import Spool
 
-INTERVAL_S = 0.08  # how long a batch is collected; the promise is 0.2 s with hand-over and commit
+INTERVAL_S = 0.12  # how long a batch is collected; the promise is 0.2 s with hand-over and commit
 MAX_BATCH = 1000
 MAX_PENDING = 20_000  # about 60 MB; a registry that is so far behind counts as failing
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)

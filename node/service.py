@@ -11,6 +11,8 @@ what each of its processes does.
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +31,7 @@ CHECK_TIMEOUT_S = 60.0  # of a configuration that is read again
 PREPARE_TIMEOUT_S = 300.0  # a migration of a large registry may take minutes
 DRAIN_S = 15.0  # what runs at SIGTERM may end within this; the rest runs again at the next start
 RECOVERY_LOOK_S = 5.0
+REGISTRAR_NICE = 5  # a row may be a moment late, an answer should not
 EXIT_CONFIG = 2
 EXIT_LOCKED = 75  # EX_TEMPFAIL, sysexits.h
 
@@ -59,6 +62,7 @@ def serve(
     from node.spool import Spool
 
     logs.configure(log_level, json=not sys.stderr.isatty())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     spool = Spool(config.spool_dir, durability=config.listener.durability)
     try:
         if only in (None, "listener"):
@@ -159,6 +163,7 @@ def _registrar(config: Config, ready: Ready, stop: threading.Event) -> None:
     from node.registry.repository import Repository
     from node.spool import Spool
 
+    os.nice(REGISTRAR_NICE)
     run_dir = config.node.data_dir / "run"
     spool = Spool(config.spool_dir, _owner("registrar"), config.listener.durability)
     repository = Repository(engine(config.registry_url))

@@ -108,6 +108,8 @@ class Spool:
         Raises:
             SpoolError: the file system refuses, or both `path` and its place are gone.
         """
+        if self._links_at_once(path, target):
+            return target
         other = target.with_name(f"{target.name.removesuffix(SUFFIX)}.{sha256[:DIGEST_DIGITS]}{SUFFIX}")
         try:
             for name in (target, other):
@@ -116,6 +118,15 @@ class Spool:
         except OSError as error:
             raise failure(error, f"{path.name} cannot be linked into the store") from error
         raise SpoolError(f"{other}: two objects share {DIGEST_DIGITS} digits of their digest; move one away")
+
+    @staticmethod
+    def _links_at_once(path: Path, target: Path) -> bool:
+        """Try what succeeds nearly always; return False when a closer look is needed."""
+        try:
+            os.link(path, target)
+        except OSError:
+            return False
+        return True
 
     def settle(self, folders: Iterable[Path]) -> None:
         """Flush folders of store/, so that the names given by `place` survive a power loss.

@@ -288,6 +288,9 @@ class Acceptor(Association):
             connection.sendall(message(context_id, encoded, self._max_pdu))
         except OSError:
             self.guarded_socket.shut()
+
+    def served_at_once(self, request: Request) -> None:
+        """Hold the peer to its rate, and begin to count its silence."""
         if request.reception is not None:
             self.pause_after(request.reception.size)
         self._served_at = time.monotonic()
@@ -296,6 +299,7 @@ class Acceptor(Association):
     def _answer(self, context_id: int, request: Request) -> None:
         self.dimse.respond(context_id, self._serve(request))
         if request.reception is not None:
+            request.reception.settle()
             self.pause_after(request.reception.size)
 
     def _serve(self, request: Request) -> dict[int, int | str]:

@@ -1,6 +1,6 @@
 """From a C-STORE command and the bytes of its data set to a status: the decision, whoever reads the socket.
 
-    begin(command) -> Reception ── write(bytes) ... ──► finish() -> Answer
+    begin(command) -> Reception ── write(bytes) ... ──► finish() -> Answer ──► settle()
 
 Success leaves here only after the bytes are durable. What is
 wrong with the node is A7xx, so that the sender tries again; what is wrong with the object
@@ -180,14 +180,16 @@ class Reception:
         self._head = bytearray()
         self._head_limit = FIRST_LOOK_BYTES
         self._identity: dict[str, Any] | None = None
+        self._is_durable = False
         self._has_ended = False
 
     def write(self, data: Buffer) -> None:
         """Take the next bytes of the data set. Does not raise: what fails is told by `finish`."""
-        self.writev((data,))
+        self.append((data,))
+        self.digest((data,))
 
-    def writev(self, buffers: Sequence[Buffer]) -> None:
-        """Take the next bytes, in several buffers. Does not raise: what fails is told by `finish`."""
+    def append(self, buffers: Sequence[Buffer]) -> None:
+        """Take the next bytes; `digest` is to be given the same before `settle`. Does not raise."""
         size = sum(map(len, buffers))
         self.size += size
         if self._refusal is not None or not size:
@@ -198,7 +200,7 @@ class Reception:
         try:
             if self._incoming is None:
                 self._incoming = self._service.spool.open(self._file_meta())
-            self._incoming.writev(buffers)
+            self._incoming.append(buffers)
         except DiskFullError as error:
             self._fail(DISK_FULL, error)
         except SpoolError as error:
@@ -207,8 +209,13 @@ class Reception:
             for buffer in buffers:
                 self._keep_head(buffer)
 
+    def digest(self, buffers: Sequence[Buffer]) -> None:
+        """Take into the digest what was appended: no answer waits for it."""
+        if self._refusal is None and self._incoming is not None:
+            self._incoming.digest(buffers)
+
     def finish(self) -> Answer:
-        """Make the object durable and hand it to the registrar; return the answer to the sender."""
+        """Make the object durable; return the answer to the sender, after which `settle` is to be called."""
         try:
             answer = self._refusal or self._store()
         except DiskFullError as error:
@@ -218,10 +225,9 @@ class Reception:
         except Exception as error:  # the sender is owed an answer, whatever happened
             log.exception("instance.failed", SOPInstanceUID=self.command.sop_instance_uid)
             answer = self._fail(INTERNAL, error)
-        finally:
-            self.discard()
         self._service.tally.stored(answer.status, self.size)
         if answer != SUCCESS:
+            self.discard()
             log.warning(
                 "instance.refused",
                 status=f"0x{answer.status:04X}",
@@ -231,6 +237,12 @@ class Reception:
                 source_address=self.sender.source_address,
             )
         return answer
+
+    def settle(self) -> None:
+        """Hand an object that is durable to the registrar; nothing to do for one that was refused."""
+        if not self._has_ended and self._is_durable:
+            self._submit()
+        self.discard()
 
     def discard(self) -> None:
         """Drop what was not made durable; may be called at any time, also twice."""
@@ -251,14 +263,25 @@ class Reception:
             return wrong
         if self._service.registrar.problem is not None:
             return REGISTRY_FAILED
-        path = incoming.commit()
-        command, sender = self.command, self.sender
-        received_at = incoming.received_at or self._service.now()
+        incoming.commit()
+        self._is_durable = True
         if self._service.acks is not None:  # before it can be registered: no row is ahead of its count
-            self._service.acks.acknowledge(sender.calling_ae_title, incoming.size, received_at)
+            self._service.acks.acknowledge(
+                self.sender.calling_ae_title, incoming.size, self._received_at(incoming)
+            )
+        return SUCCESS
+
+    def _received_at(self, incoming: Incoming) -> datetime:
+        return incoming.received_at or self._service.now()
+
+    def _submit(self) -> None:
+        incoming, found = self._incoming, self._header()
+        if incoming is None:
+            return
+        command, sender = self.command, self.sender
         self._service.registrar.submit(
             Receipt(
-                path.name,
+                incoming.name,
                 command.sop_instance_uid,
                 command.sop_class_uid,
                 command.transfer_syntax_uid,
@@ -266,7 +289,7 @@ class Reception:
                 found["SeriesInstanceUID"],
                 incoming.size,
                 incoming.sha256,
-                received_at,
+                self._received_at(incoming),
                 sender.calling_ae_title,
                 sender.called_ae_title,
                 sender.source_address,
@@ -274,7 +297,6 @@ class Reception:
             ),
             bytes(self._head[:FIRST_LOOK_BYTES]),
         )
-        return SUCCESS
 
     def _fail(self, answer: Answer, error: Exception | None = None) -> Answer:
         """Refuse, and take no more: the rest of the data set is read from the socket and dropped."""

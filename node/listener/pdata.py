@@ -80,6 +80,8 @@ class Walker:
             elif not self._pdu_left and data[at] != P_DATA_TF:
                 self.is_at_other = True
                 return at
+            elif 0 < self._pdu_left < HEADER_BYTES:
+                raise ProtocolError("a PDU ends inside the header of a presentation data value")
             elif end - at < HEADER_BYTES:
                 return at
             elif self._pdu_left:
@@ -103,8 +105,6 @@ class Walker:
 
     def _begin_pdv(self, data: memoryview, at: int) -> bool:
         """Read the header of a presentation data value; return whether its fragment is empty."""
-        if self._pdu_left < HEADER_BYTES:
-            raise ProtocolError("a PDU ends inside the header of a presentation data value")
         length, self._context_id, self._control = _PDV.unpack_from(data, at)
         if length < COUNTED_IN_LENGTH:
             raise ProtocolError("a fragment without a message control header")

@@ -13,23 +13,26 @@ from node.listener.messages import COMMAND_LIMIT_BYTES, Messages, Request
 from node.listener.pdata import IS_COMMAND, IS_LAST, ProtocolError, p_data_tf
 
 Answer = Callable[[int, Request], None]
+Done = Callable[[Request], None]
 
 
 class StoreStream:
     """The C-STOREs of one association; a sink of `pdata.Walker`. Used by one thread.
 
-    `answer` finishes a request and sends its response. After a pause of the walk, `handed_on`
-    is the PDU that is for pynetdicom.
+    `answer` finishes a request and sends its response; `done` is called when all is done that
+    could wait for it. After a pause of the walk, `handed_on` is the PDU that is for pynetdicom.
     """
 
-    def __init__(self, messages: Messages, answer: Answer) -> None:
+    def __init__(self, messages: Messages, answer: Answer, done: Done) -> None:
         self.handed_on: bytes | None = None
         self._messages = messages
         self._answer = answer
+        self._done = done
         self._command = bytearray()
         self._context_id = 0
         self._request: Request | None = None
         self._views: list[memoryview] = []
+        self._undigested: list[memoryview] = []
 
     @property
     def is_inside(self) -> bool:
@@ -63,16 +66,30 @@ class StoreStream:
         return True
 
     def flush(self) -> None:
-        """Write what has come of an object; the memory that it came in may be used anew then."""
+        """Write what has come of an object."""
         request, views = self._request, self._views
         if request is not None and request.reception is not None and views:
-            request.reception.writev(views)
+            request.reception.append(views)
+            self._undigested += views
         views.clear()
+
+    def digest(self) -> None:
+        """Take what was written into the digest; the memory that it came in may be used anew then."""
+        request, views = self._request, self._undigested
+        if request is not None and request.reception is not None and views:
+            request.reception.digest(views)
+        views.clear()
+
+    @property
+    def holds_memory(self) -> bool:
+        """Whether bytes that were taken have to stay where they are until `digest`."""
+        return bool(self._undigested)
 
     def discard(self) -> None:
         """Drop what is not complete."""
         request, self._request = self._request, None
         self._views.clear()
+        self._undigested.clear()
         if request is not None and request.reception is not None:
             request.reception.discard()
 
@@ -109,7 +126,15 @@ class StoreStream:
         return False
 
     def _finish(self) -> None:
+        """Answer first: digest and registrar can wait, while the sender prepares its next object."""
         self.flush()
-        request, self._request = self._request, None
-        if request is not None:
+        request = self._request
+        if request is None or request.reception is None:
+            return
+        try:
             self._answer(self._context_id, request)
+        finally:
+            self.digest()
+            self._request = None
+            request.reception.settle()
+        self._done(request)

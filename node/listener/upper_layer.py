@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
 KNOWN_PYNETDICOM = "3.0.4"
 ESTABLISHED = "Sta6"
-BUFFER_BYTES = 262144  # two PDUs of the default max_pdu; what is not touched costs no memory
+BUFFER_BYTES = 1048576  # a CT slice and more is digested after its answer; untouched pages cost no memory
+LEAST_READ_BYTES = 65536
 SLICE_S = 1.0  # the longest wait in one system call: then deadlines and the wishes of others are looked at
 OBJECT_GRACE_S = 60.0  # an object may be slow for so long; then it has to come faster than
 SLOWEST_OBJECT_BYTES_PER_S = 1024
@@ -153,8 +154,12 @@ class StreamingProvider(GuardedProvider):
             return super()._is_transport_event()
         if connection.is_over or connection.socket is None:
             return super()._is_transport_event()
+        if not self.event_queue.empty():  # what was handed on is refused
+            return True
         if self._walker is None or self._stream is None:
-            self._stream = StoreStream(self._acceptor.dimse, self._acceptor.answer_at_once)
+            self._stream = StoreStream(
+                self._acceptor.dimse, self._acceptor.answer_at_once, self._acceptor.served_at_once
+            )
             self._walker = Walker(self._stream, limit=self._limit())
             self._buffer = memoryview(bytearray(BUFFER_BYTES))
             self._deadline, self._heard_at = None, time.monotonic()
@@ -186,8 +191,10 @@ class StreamingProvider(GuardedProvider):
                     return self._hand_on(stream)
                 if walker.is_at_other:
                     return self._read_other(connection)
-                self._make_room()
-            read = self._read(connection, is_inside=walker.is_inside or stream.is_inside or self._hi > 0)
+                self._make_room(stream)
+            read = self._read(
+                connection, is_inside=walker.is_inside or stream.is_inside or self._lo < self._hi
+            )
             if read is None:
                 self._end(connection)
                 return True
@@ -231,13 +238,16 @@ class StreamingProvider(GuardedProvider):
             return False
         return bool(found)
 
-    def _make_room(self) -> None:
-        """Move the beginning of a header to the front of the buffer; all else is done with."""
+    def _make_room(self, stream: StoreStream) -> None:
+        """Make room for the next read: what was taken is done with, but for what waits for its digest."""
+        self._is_hungry = True
+        if stream.holds_memory and self._hi + LEAST_READ_BYTES <= BUFFER_BYTES:
+            return
+        stream.digest()
         left = self._hi - self._lo
         if left:
             self._buffer[:left] = self._buffer[self._lo : self._hi]
         self._lo, self._hi = 0, left
-        self._is_hungry = True
 
     def _note_progress(self, walker: Walker, stream: StoreStream) -> None:
         """Set the deadlines of what has begun, and lift those of what has ended."""

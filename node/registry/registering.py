@@ -7,7 +7,7 @@ are a further row, a conflict. A new row in a series that was complete opens a r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,6 +45,13 @@ UNJUDGED: dict[
     "released": False,
     "error": None,
 }
+
+
+GROW = (
+    update(Base.metadata.tables["series"])
+    .where(Series.SeriesInstanceUID == bindparam("series"))
+    .values(n_instances=Series.n_instances + bindparam("n"), last_received_at=bindparam("at"), due_at=None)
+)
 
 
 @dataclass(slots=True)
@@ -96,8 +103,7 @@ def register(connection: Connection, batch: Sequence[Arrival], now: datetime) ->
         outcomes.append(outcome)
     _insert(connection, new)
     _repeat(connection, again)
-    for uid, change in changes.items():
-        _apply(connection, uid, change, now)
+    _apply(connection, changes, now)
     ledger.count(connection, taken)  # last: others who count the same peer wait no longer than needed
     return [
         Registered(arrival, outcome, changes[arrival.series_instance_uid].revision, is_late=late)
@@ -260,24 +266,34 @@ def _repeat(connection: Connection, again: Sequence[Arrival]) -> None:
     )
 
 
-def _apply(connection: Connection, uid: str, change: _SeriesChange, now: datetime) -> None:
-    """Bring one series up to date with what the batch brought, and say so in its history."""
-    values: dict[str, Any] = {}
-    if change.is_late:
-        change.revision += 1
-        values = {
-            "state": move(change.state, SeriesState.RECEIVING),
-            "revision": change.revision,
-            **UNJUDGED,
-        }
-        record(connection, "series.reopened", now, series_uid=uid, revision=change.revision, n=change.n_new)
-    if change.n_new or change.state is SeriesState.RECEIVING:
-        values |= {"last_received_at": change.last_received_at, "due_at": None}
-        values["n_instances"] = Series.n_instances + change.n_new - change.n_conflicts
-        connection.execute(update(Series).where(Series.SeriesInstanceUID == uid).values(**values))
-    for name, n in (("instance.conflict", change.n_conflicts), ("instance.duplicate", change.n_duplicates)):
-        if n:
-            record(connection, name, now, series_uid=uid, revision=change.revision, n=n)
+def _apply(connection: Connection, changes: Mapping[str, _SeriesChange], now: datetime) -> None:
+    """Bring the series up to date with what the batch brought, and say so in their history."""
+    grown: list[dict[str, Any]] = []
+    for uid, change in changes.items():
+        if change.is_late:
+            _reopen(connection, uid, change, now)
+        if change.n_new or change.state is SeriesState.RECEIVING:
+            n = change.n_new - change.n_conflicts
+            grown.append({"series": uid, "n": n, "at": change.last_received_at})
+        for name, n in (
+            ("instance.conflict", change.n_conflicts),
+            ("instance.duplicate", change.n_duplicates),
+        ):
+            if n:
+                record(connection, name, now, series_uid=uid, revision=change.revision, n=n)
+    if grown:
+        connection.execute(GROW, grown)
+
+
+def _reopen(connection: Connection, uid: str, change: _SeriesChange, now: datetime) -> None:
+    change.revision += 1
+    state = move(change.state, SeriesState.RECEIVING)
+    connection.execute(
+        update(Series)
+        .where(Series.SeriesInstanceUID == uid)
+        .values(state=state, revision=change.revision, **UNJUDGED)
+    )
+    record(connection, "series.reopened", now, series_uid=uid, revision=change.revision, n=change.n_new)
 
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:

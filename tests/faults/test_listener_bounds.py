@@ -144,16 +144,16 @@ def test_a_full_disk_is_a700_and_the_next_object_is_taken(tmp_path: Path) -> Non
         @staticmethod
         def open(file_meta=b""):
             incoming = spool.open(file_meta)
-            writev = incoming.writev
+            append = incoming.append
 
             def limited(buffers):
                 room[0] -= sum(map(len, buffers))
                 if room[0] < 0:
                     incoming.discard()
                     raise DiskFullError("no space left")
-                writev(buffers)
+                append(buffers)
 
-            incoming.writev = limited
+            incoming.append = limited
             return incoming
 
     with listening(tmp_path, spool=Filling()) as node:

@@ -38,19 +38,19 @@ class FailingSpool:
             raise self._error
         incoming = self._spool.open(file_meta)
         if self._at == "write":
-            incoming.writev = self._failing(incoming, incoming.writev)
+            incoming.append = self._failing(incoming, incoming.append)
         else:
             incoming.commit = self._raise
         return incoming
 
-    def _failing(self, incoming, writev):
+    def _failing(self, incoming, append):
         calls = iter(range(1, 1000))
 
         def fail(buffers):
             if next(calls) == self._write:
                 incoming.discard()
                 raise self._error
-            writev(buffers)
+            append(buffers)
 
         return fail
 
@@ -84,7 +84,9 @@ def store(service: StoreService, content: bytes, *, fragment: int = 16384, **ove
     reception = service.begin(command(**over), SENDER)
     for at in range(0, len(content), fragment):
         reception.write(memoryview(content)[at : at + fragment])
-    return reception.finish()
+    answer = reception.finish()
+    reception.settle()
+    return answer
 
 
 def files(spool: Spool, folder: str) -> list[Path]:
@@ -189,6 +191,7 @@ def test_while_draining_what_has_begun_may_end_and_the_next_is_a700(service: Sto
     service.drain()
     assert not service.wait_idle(0)
     assert begun.finish().status == 0x0000
+    begun.settle()
     assert service.wait_idle(0)
     assert store(service, dataset()).status == 0xA700
 
