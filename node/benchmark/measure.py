@@ -20,6 +20,7 @@ REST_TIMEOUT_S = 120.0
 QUIET_FOR_S = 0.5
 QUIET_CPU_S = 0.05  # 10 % of one core: heartbeats and idle loops, not work
 POLL_S = 0.02
+TOUCHED_BYTES = 4 << 30
 KEPT_BYTES = 1 << 30  # what one run writes may stay until the last run, up to so much
 
 
@@ -93,6 +94,7 @@ def _measured(run: Run, receiver: Receiver, load: Load, folder: Path) -> Run:
     _await_held(receiver, warm)
     _await_rest(receiver, (RECEIVING, OTHER))
     os.sync()  # what the run before has left to be written must not slow this one
+    processes.touch_memory(min(2 * load.size_bytes, TOUCHED_BYTES))
     before = {part: processes.cpu_s(pids) for part, pids in receiver.processes().items()}
     peak_before_mb = max(map(processes.peak_mb, receiver.processes()[RECEIVING]), default=0.0)
     elsewhere_before_s = _elsewhere_cpu_s(receiver)
