@@ -59,7 +59,11 @@ class Listening:
         list(self.spool.recover())  # claims the spool, which takes a descriptor
         self.registrar = Registrar()
         self.server = ListenerServer(self.config, self.spool, self.registrar, accepting=accepting)
-        self.port = self.server.start()
+        try:
+            self.port = self.server.start()
+        except BaseException:
+            self.spool.close()
+            raise
         self.base = census()
 
     @property
