@@ -64,6 +64,8 @@ class Messages(DIMSEServiceProvider):
         if self._is_broken:
             return
         try:
+            if not primitive.presentation_data_value_list:
+                raise ProtocolError("a P-DATA-TF PDU without a fragment")
             for context_id, fragment in primitive.presentation_data_value_list:
                 self._take(context_id, fragment)
         except (ProtocolError, ValueError) as error:

@@ -1,0 +1,54 @@
+"""No bytes of a peer make a parser fail, hang or grow: the corpus is replayed, then mutated."""
+
+import importlib.util
+
+import pytest
+
+from census import Census
+from listeners import memory_mb
+from mutations import fuzz
+from targets import TARGETS
+
+GROWTH_MB = 20
+HAS_WALKER = importlib.util.find_spec("node.listener.pdata") is not None
+
+
+def target(name: str):
+    if name == "walker" and not HAS_WALKER:
+        pytest.skip("this listener has no walker of its own")
+    return TARGETS[name]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_seeds_of_the_corpus_are_those_made_in_code(name: str) -> None:
+    corpus = set(TARGETS[name].corpus(name))
+    assert corpus >= set(TARGETS[name].seeds().values()), "run tests/fuzz/targets.py"
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_corpus_is_survived(name: str) -> None:
+    for content in target(name).corpus(name):
+        target(name).check(content)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_some_thousand_mutations_are_survived(name: str) -> None:
+    run(name, count=5_000)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_million_mutations_are_survived(name: str) -> None:
+    run(name, count=1_000_000)
+
+
+def run(name: str, *, count: int) -> None:
+    chosen = target(name)
+    seeds = chosen.corpus(name)
+    for content in seeds * 3:  # what is loaded and cached once, before memory is measured
+        chosen.check(content)
+    before, base = memory_mb(), Census.take()
+    for _ in fuzz(chosen.check, seeds, chosen.files, count=count, seed=1):
+        pass
+    assert memory_mb() - before < GROWTH_MB
+    assert not Census.take().surplus(base)
