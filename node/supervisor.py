@@ -65,9 +65,9 @@ class Supervisor:
         self._ready_file = ready_file(config, only=None if whole else self._children[0].role)
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT; return the exit code (0 after an orderly stop)."""
+        """Run until SIGTERM or SIGINT, a second one ends all at once; return the exit code (0: in order)."""
         for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda *_: self._stopping.set())
+            signal.signal(name, lambda *_: self._asked_to_stop())
         heartbeat.clear(self._run_dir, [child.part for child in self._children])
         for child in self._children:
             self._start(child)
@@ -80,6 +80,14 @@ class Supervisor:
             self._watch()
         self._stop()
         return 0
+
+    def _asked_to_stop(self) -> None:
+        """Begin to stop; asked again, kill what has not stopped: a kill at any moment loses nothing."""
+        if self._stopping.is_set():
+            for child in self._children:
+                if child.process is not None:
+                    child.process.kill()
+        self._stopping.set()
 
     def _start(self, child: Child) -> None:
         child.ready.clear()

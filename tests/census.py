@@ -71,21 +71,27 @@ class Usage:
 
 def processes_of(root: int) -> dict[int, str]:
     """Return a process and all below it: pid -> command line."""
-    found, new = {}, [root]
+    parents: dict[int, int] = {}
+    commands: dict[int, str] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            commands[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ").strip()
+        except OSError:  # it ended just now
+            continue
+        parents[int(folder.name)] = int(fields[1])
+    found, new = {}, [root] if root in commands else []
     while new:
         pid = new.pop()
-        try:
-            found[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
-            tasks = list(Path(f"/proc/{pid}/task").iterdir())
-            new += [int(child) for task in tasks for child in (task / "children").read_text().split()]
-        except OSError:  # it ended just now
-            found.pop(pid, None)
+        found[pid] = commands[pid]
+        new += [child for child, parent in parents.items() if parent == pid and child in commands]
     return found
 
 
 def listener_pid(node) -> int:
     """Return the process of a running node that listens."""
-    return next(pid for pid, command in processes_of(node.process.pid).items() if "role listener" in command)
+    tree = processes_of(node.process.pid)
+    return next(pid for pid, command in tree.items() if "node.role listener" in command)
 
 
 def _descriptors(pid: str) -> list[str]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from census import Usage, listener_pid
@@ -39,12 +40,27 @@ class Running:
         return sum(path.stat().st_size for path in self.storage.rglob("*") if path.is_file())
 
 
+class PlainStoreSCP(StoreSCP):
+    """storescp as it comes; `StoreSCP` keeps every byte, which it does not by itself."""
+
+    def command(self) -> list[str]:
+        return [each for each in super().command() if each not in ("+xa", "+B")]
+
+
 class StockSCP(Server):
     """The C-STORE SCP application that comes with pynetdicom."""
 
     def command(self) -> list[str]:
         (self.folder / "in").mkdir(exist_ok=True)
-        return [sys.executable, "-m", "pynetdicom", "storescp", str(self.port), "-od", str(self.folder / "in")]
+        return [
+            sys.executable,
+            "-m",
+            "pynetdicom",
+            "storescp",
+            str(self.port),
+            "-od",
+            str(self.folder / "in"),
+        ]
 
 
 @contextmanager
@@ -61,7 +77,7 @@ def _server(name: str, server: Server, storage: Path):
 
 
 def storescp(folder: Path):
-    return _server("storescp", StoreSCP(folder, free_port()), folder / "in")
+    return _server("storescp", PlainStoreSCP(folder, free_port()), folder / "in")
 
 
 def orthanc(folder: Path):
@@ -74,17 +90,12 @@ def stock(folder: Path):
 
 def versions() -> dict[str, str]:
     """Return the receivers that are installed here: column title -> version."""
-    import pynetdicom
-
-    import node as package  # noqa: F401 - it is installed, or nothing here works
-    from node.identity import IMPLEMENTATION_VERSION_NAME
-
-    found = {"prepnode": IMPLEMENTATION_VERSION_NAME}
+    found = {"prepnode": metadata.version("prepnode")}
     if shutil.which("storescp"):
         found["storescp"] = _first_line("storescp", "--version").split()[2].rstrip(":")
     if ORTHANC:
         found["Orthanc"] = _first_line(ORTHANC, "--version").split()[-1]
-    return found | {"pynetdicom": pynetdicom.__version__}
+    return found | {"pynetdicom": metadata.version("pynetdicom")}
 
 
 def _first_line(*command: str) -> str:

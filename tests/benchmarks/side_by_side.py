@@ -24,21 +24,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from listeners import (  # noqa: E402 - needs the path
+from opponents import START, Running, ours, versions
+
+from listeners import (
     CT,
     EXPLICIT,
     VERIFICATION,
     RawPeer,
-    cancel_rq,
-    element,
-    item,
     associate_rq,
+    cancel_rq,
+    item,
     p_data,
     pdu,
     pdv,
     store_rq,
 )
-from opponents import START, Running, ours, versions  # noqa: E402
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "reliability.md"
 BEGIN, END = "<!-- side by side: begin (make compare) -->", "<!-- side by side: end -->"
@@ -127,7 +127,9 @@ def unread_answers(peer: Running) -> str:
 
 def nested_sequences(peer: Running) -> str:
     levels = 100_000
-    begins = struct.pack("<HH2s2xI", 8, 0x1140, b"SQ", 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    begins = struct.pack("<HH2s2xI", 8, 0x1140, b"SQ", 0xFFFFFFFF) + struct.pack(
+        "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
+    )
     ends = struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
     content = header("1.2.3.9")
     at = content.index(struct.pack("<HH", 0x20, 0x0D))
@@ -243,7 +245,7 @@ ROWS: dict[str, Callable[[Running], str]] = {
     "storage of 20 MB, object of 40 MB": full_disk,
     "SIGTERM with a C-STORE in flight": stop_with_an_object_in_flight,
     "SIGTERM with half a header open": stop_with_a_half_open_peer,
-    "8 × 30 C-CANCEL, then a C-ECHO": many_cancels,
+    "8 times 30 C-CANCEL, then a C-ECHO": many_cancels,
     "10 idle associations": idle_associations(10),
     "50 idle associations": idle_associations(50),
     "one association with 120 contexts and C-ECHO": one_association,
@@ -302,7 +304,9 @@ def echo_on(raw: RawPeer) -> str:
 def served(peer: Running) -> str:
     started = time.monotonic()
     heard = echo(peer)
-    return f"C-ECHO in {1000 * (time.monotonic() - started):.0f} ms" if heard == "served" else f"C-ECHO {heard}"
+    return (
+        f"C-ECHO in {1000 * (time.monotonic() - started):.0f} ms" if heard == "served" else f"C-ECHO {heard}"
+    )
 
 
 def hear(raw: RawPeer) -> str:
@@ -325,10 +329,11 @@ def header(uid: str) -> bytes:
 def whole_store(uid: str, size: int, content: bytes | None = None) -> bytes:
     if content is None:
         content = header(uid) + struct.pack("<HH2s2xI", 0x7FE0, 0x0010, b"OW", size) + bytes(size)
-    parts = [p_data(pdv(1, 3, store_rq(uid=uid)))]
-    for at in range(0, len(content), 16000):
-        parts.append(p_data(pdv(1, 0 if at + 16000 < len(content) else 2, content[at : at + 16000])))
-    return b"".join(parts)
+    fragments = (
+        p_data(pdv(1, 0 if at + 16000 < len(content) else 2, content[at : at + 16000]))
+        for at in range(0, len(content), 16000)
+    )
+    return p_data(pdv(1, 3, store_rq(uid=uid))) + b"".join(fragments)
 
 
 def store(peer: Running, uid: str, content: bytes) -> str:
@@ -434,13 +439,17 @@ def table(only: str | None) -> str:
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     if not only or only in TLS_ROW:
         with tempfile.TemporaryDirectory(prefix="side-by-side-") as folder:
-            lines.append(f"| {TLS_ROW} | {silent_on_tls(Path(folder))} |" + " – |" * (len(found) - 1))
+            lines.append(f"| {TLS_ROW} | {silent_on_tls(Path(folder))} |" + " - |" * (len(found) - 1))
     return "\n".join(lines)
 
 
 def machine() -> str:
     cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.machine(),
     )
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
@@ -456,6 +465,7 @@ def main() -> None:
     parser.add_argument("--only", help="rows that contain this text")
     parser.add_argument("--print", action="store_true", help="print the table, leave the page as it is")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what runs is stopped and unmounted
     made = f"{machine()}\n\n{table(options.only)}"
     if options.print or options.only:
         print(made)

@@ -11,6 +11,7 @@ from listeners import (
     RawPeer,
     associate_rq,
     dataset,
+    impatient,
     item,
     listening,
     memory_mb,
@@ -29,9 +30,7 @@ STORE = p_data(pdv(1, 3, store_rq())) + p_data(pdv(1, 2, dataset()))
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch):
     """Return a listener with short patience; whatever a test does to it, it must come to rest."""
-    monkeypatch.setattr(guards, "HEADER_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(guards, "PDU_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(guards, "SEND_TIMEOUT_S", 0.5)
+    impatient(monkeypatch)
     with listening(
         tmp_path, listener={"network_timeout_s": 5, "acse_timeout_s": 5, "max_associations": 10}
     ) as made:
@@ -98,19 +97,7 @@ def test_the_longest_association_request_costs_little(node) -> None:
     assert time.process_time() - started < 2
 
 
-
-
-
-
 # in an association
-
-
-
-
-
-
-
-
 
 
 def test_a_command_set_without_end_is_cut(node) -> None:
@@ -142,10 +129,6 @@ def test_half_a_pdu_in_an_association_is_given_up(node) -> None:
         assert peer.ended()
 
 
-
-
-
-
 def test_an_abort_in_the_middle_of_an_object_leaves_nothing(node) -> None:
     for number in range(10):
         with RawPeer(node.port) as peer:
@@ -156,8 +139,6 @@ def test_an_abort_in_the_middle_of_an_object_leaves_nothing(node) -> None:
                 peer.abort()
         await_that(lambda: not node.temporary_files(), "the object to be dropped")
     assert node.arrivals == []
-
-
 
 
 def test_a_hundred_associations_leave_nothing(node) -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from listeners import RawPeer, dataset, echo_rq, listening, memory_mb, p_data, pdv, store_rq, works
+from listeners import RawPeer, dataset, echo_rq, impatient, listening, memory_mb, p_data, pdv, store_rq, works
 from node.errors import DiskFullError
-from node.listener import guards
 from node.spool import Spool
 from nodes import await_that
 
@@ -20,9 +19,7 @@ from nodes import await_that
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch):
     """Return a listener with short patience; whatever a test does to it, it must come to rest."""
-    monkeypatch.setattr(guards, "HEADER_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(guards, "PDU_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(guards, "SEND_TIMEOUT_S", 0.5)
+    impatient(monkeypatch)
     with listening(
         tmp_path, listener={"network_timeout_s": 5, "acse_timeout_s": 5, "max_associations": 10}
     ) as made:

@@ -182,7 +182,9 @@ IN_AN_ASSOCIATION = {
     "HTTP": (b"GET / HTTP/1.0\r\n\r\n", [ENDED]),
 }  # fmt: skip
 
-LONG_TITLE = pdu(1, struct.pack(">HH", 1, 0) + b"N".ljust(16) + b"E".ljust(16) + bytes(32) + b"\x10\0\xea\x601")
+LONG_TITLE = pdu(
+    1, struct.pack(">HH", 1, 0) + b"N".ljust(16) + b"E".ljust(16) + bytes(32) + b"\x10\0\xea\x601"
+)
 
 # instead of an association request
 BEFORE_AN_ASSOCIATION = {

@@ -10,7 +10,26 @@ from types import CodeType, FrameType
 HANGS_AFTER_S = 1.0
 SLOW_S = 0.02  # seeds that take longer are replayed, not mutated: tracing them costs seconds each
 TRACED_EVERY = 16  # tracing costs tenfold, so one input in so many is judged by the lines it reaches
-LENGTHS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF)
+LENGTHS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    0x7F,
+    0x80,
+    0xFF,
+    0x100,
+    0x7FFF,
+    0xFFFF,
+    0x7FFFFFFF,
+    0xFFFFFFFE,
+    0xFFFFFFFF,
+)
 MAX_BYTES = 1 << 16
 
 

@@ -17,9 +17,10 @@ from random import Random
 
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
 
-import data  # noqa: E402 - needs the path
-from listeners import CT, dataset, echo_rq, p_data, pdu, pdv, store_rq  # noqa: E402
 from mutations import fuzz  # noqa: E402
+
+import data  # noqa: E402 - needs the path
+from listeners import dataset, echo_rq, p_data, pdu, pdv, store_rq  # noqa: E402
 from node import command_set, header_facts, part10  # noqa: E402
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -29,7 +30,9 @@ LIMIT_BYTES = 16384
 
 def header(content: bytes) -> None:
     """The header parser: the first byte chooses the transfer syntax. Never raises, gives what JSON holds."""
-    found = header_facts.facts(content[1:], transfer_syntax_uid=SYNTAXES[content[0] % len(SYNTAXES)] if content else "")
+    found = header_facts.facts(
+        content[1:], transfer_syntax_uid=SYNTAXES[content[0] % len(SYNTAXES)] if content else ""
+    )
     json.dumps(found)
     wanted = {keyword for keyword, _ in header_facts.WANTED.values()}
     assert found.keys() <= wanted | {header_facts.UNREADABLE}
@@ -111,7 +114,9 @@ def header_seeds() -> dict[str, bytes]:
         found[f"ct-{syntax}"] = bytes((number,)) + content[part10.dataset_offset(content) :]
     content = data.file_bytes(data.mr_series(slices=1, rows=4, columns=4)[0])
     found["mr"] = bytes((2,)) + content[part10.dataset_offset(content) :]
-    begin = struct.pack("<HH2s2xI", 8, 0x1115, b"SQ", 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    begin = struct.pack("<HH2s2xI", 8, 0x1115, b"SQ", 0xFFFFFFFF) + struct.pack(
+        "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
+    )
     end = struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
     found["nested"] = b"\2" + begin * 70 + end * 70 + found["mr"][1:]
     japanese = struct.pack("<HH2sH", 8, 5, b"CS", 16) + b"\\ISO 2022 IR 87 "

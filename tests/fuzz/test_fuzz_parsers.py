@@ -3,11 +3,11 @@
 import importlib.util
 
 import pytest
+from mutations import fuzz
+from targets import TARGETS
 
 from census import Census
 from listeners import memory_mb
-from mutations import fuzz
-from targets import TARGETS
 
 GROWTH_MB = 20
 HAS_WALKER = importlib.util.find_spec("node.listener.pdata") is not None
