@@ -15,6 +15,8 @@ from node.errors import DiskFullError
 from node.spool import Spool
 from nodes import await_that
 
+HOUR_S, YEAR_S = 3600, 366 * 86400
+
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch):
@@ -27,9 +29,10 @@ def node(tmp_path: Path, monkeypatch):
         made.await_rest()
 
 
-def test_pipelined_requests_wait_in_the_network_and_not_in_memory(node) -> None:
+@pytest.mark.parametrize("count", [60, pytest.param(300, marks=pytest.mark.soak)])
+def test_pipelined_requests_wait_in_the_network_and_not_in_memory(node, count: int) -> None:
     going = threading.Event()
-    submit, count, size = node.registrar.submit, 60, 1_000_000
+    submit, size = node.registrar.submit, 1_000_000
 
     def slow(arrival) -> None:
         going.wait(20)
@@ -169,13 +172,26 @@ def test_a_wall_clock_that_jumps_ends_no_association(node, monkeypatch) -> None:
     with RawPeer(node.port) as peer:
         assert peer.associate() == "AC"
         wall = time.time
-        for jump_s in (3600, -3600):
+        for jump_s in (HOUR_S, -HOUR_S, YEAR_S, -YEAR_S):
             monkeypatch.setattr(time, "time", lambda jump_s=jump_s: wall() + jump_s)
             started = time.monotonic()
             await_that(lambda started=started: time.monotonic() - started > 1.2, "the timers to be looked at")
             assert peer.echo() == 0x0000
         monkeypatch.setattr(time, "time", wall)
         peer.release()
+
+
+@pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S])
+def test_a_wall_clock_that_jumps_stops_no_timer(tmp_path: Path, monkeypatch, jump_s: int) -> None:
+    impatient(monkeypatch)
+    with listening(tmp_path, listener={"network_timeout_s": 1, "acse_timeout_s": 1}) as node:
+        with RawPeer(node.port) as silent, RawPeer(node.port) as half, RawPeer(node.port) as idle:
+            assert idle.associate() == "AC"
+            half.send(b"\1\0\0")
+            wall = time.time
+            monkeypatch.setattr(time, "time", lambda: wall() + jump_s)
+            assert all(peer.ended() for peer in (silent, half, idle))
+        node.await_rest()
 
 
 def test_idle_associations_cost_little(tmp_path: Path) -> None:
