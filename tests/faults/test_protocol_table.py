@@ -287,12 +287,10 @@ def test_a_second_data_set_ends_the_association(listener) -> None:
         assert peer.ended()
 
 
-@pytest.mark.xfail(
-    reason="pynetdicom 3.0.4 knows no unknown items: PS3.8 9.3.1 has them ignored", raises=AssertionError
-)
 def test_unknown_items_of_a_request_are_ignored(listener) -> None:
     with RawPeer(listener.port, timeout_s=ANSWER_S) as peer:
         assert peer.associate(user=item(0x77, b"x" * 100)) == "AC"
+        peer.release()
 
 
 @pytest.mark.parametrize("max_pdu", [1, 5, 6, 7, 8, 12, 100])
