@@ -21,7 +21,7 @@ _LENGTH = struct.Struct(">I")
 
 
 def known_items_only(pdu: bytes) -> bytes:
-    """Return an A-ASSOCIATE-RQ without its unknown items; what is malformed stays, for the decoder to judge."""
+    """Return an A-ASSOCIATE-RQ without its unknown items; what is malformed is left to the decoder."""
     if not pdu or pdu[0] != A_ASSOCIATE_RQ or len(pdu) < FIXED_BYTES:
         return pdu
     try:
