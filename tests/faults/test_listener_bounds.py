@@ -31,10 +31,11 @@ def node(tmp_path: Path, monkeypatch):
 
 @pytest.mark.parametrize("count", [60, pytest.param(300, marks=pytest.mark.soak)])
 def test_pipelined_requests_wait_in_the_network_and_not_in_memory(node, count: int) -> None:
-    going = threading.Event()
+    begun, going = threading.Event(), threading.Event()
     submit, size = node.registrar.submit, 1_000_000
 
     def slow(*arrived) -> None:
+        begun.set()
         going.wait(20)
         submit(*arrived)
 
@@ -49,7 +50,7 @@ def test_pipelined_requests_wait_in_the_network_and_not_in_memory(node, count: i
         sender = threading.Thread(target=lambda: [peer.try_send(one) for _ in range(count)])
         before = memory_mb()
         sender.start()
-        await_that(lambda: len(node.temporary_files()) >= 1, "the second object to be received")
+        assert begun.wait(20)
         assert not _ends_within(sender, 0.5)
         assert len(node.temporary_files()) <= 2
         assert memory_mb() - before < 20
