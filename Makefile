@@ -15,7 +15,7 @@ LOCKED  := $(INSTALL) --only-binary :all: --require-hashes
 TEST_PACKAGES := dcmtk orthanc dicom3tools openssl postgresql
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test test-tools check docs lock clean
+.PHONY: help setup setup-dev demo serve test soak compare test-tools check docs lock clean
 
 help: ## List what can be done here.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,12 @@ serve: setup ## Run a node in the foreground that keeps its data in ./prepnode-d
 
 test: setup-dev test-tools ## Run every test that this machine can.
 	$(BIN)/pytest
+
+soak: setup-dev test-tools ## Run the long forms of the tests: kills, fuzzing, leaks. Hours.
+	$(BIN)/pytest --soak -m soak --timeout=7200
+
+compare: setup test-tools ## Repeat the abuses of docs/reliability.md on this node and on others; write the table.
+	$(BIN)/python tests/benchmarks/side_by_side.py
 
 check: setup-dev ## Format, lint, types, layers, and the fast tests: what a change has to pass.
 	$(BIN)/ruff format --check

@@ -85,9 +85,9 @@ class Supervisor:
         self._pulse = Pulse(self._run_dir, f"supervisor-{only}" if only else "supervisor", reload.examine)
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT; return the exit code (0 after an orderly stop)."""
+        """Run until SIGTERM or SIGINT, a second one ends all at once; return the exit code (0: in order)."""
         for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda *_: self._stopping.set())
+            signal.signal(name, lambda *_: self._asked_to_stop())
         signal.signal(signal.SIGHUP, self._hang_up)
         heartbeat.clear(self._run_dir, [child.part for child in self._children])
         for child in self._children:
@@ -104,6 +104,14 @@ class Supervisor:
         self._pulse.stop()
         self._stop()
         return 0
+
+    def _asked_to_stop(self) -> None:
+        """Begin to stop; asked again, kill what has not stopped: a kill at any moment loses nothing."""
+        if self._stopping.is_set():
+            for child in self._children:
+                if child.process is not None:
+                    child.process.kill()
+        self._stopping.set()
 
     def _start(self, child: Child) -> None:
         child.ready.clear()

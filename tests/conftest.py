@@ -1,14 +1,19 @@
-"""What all tests share: the builders on the path, and the folder of real files where it is present."""
+"""What all tests share: the builders on the path, real files where present, long forms on demand, and nothing left behind."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))  # so that `import data` works from every folder of tests
+
+from census import Census, surplus_that_stays  # noqa: E402 - needs the path
+
+COUNTED = ("faults", "protocol", "fuzz")  # folders whose tests must leave no thread and no descriptor
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,3 +39,15 @@ def shared_data() -> Path:
     if not (folder / "SERIES.csv").is_file():
         pytest.skip(f"no real data at {folder}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Count threads and descriptors of this process around every test that deals with peers and faults."""
+    if request.path.parent.name not in COUNTED:
+        yield
+        return
+    base = Census.take()
+    yield
+    surplus = surplus_that_stays(base)
+    assert not surplus, surplus

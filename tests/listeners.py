@@ -4,6 +4,7 @@ import resource
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -62,7 +63,11 @@ class Listening:
         list(self.spool.recover())  # claims the spool, which takes a descriptor
         self.registrar = Registrar(self.config.spool_dir / "new")
         self.server = ListenerServer(self.config, self.spool, self.registrar, accepting=accepting)
-        self.port = self.server.start()
+        try:
+            self.port = self.server.start()
+        except BaseException:
+            self.spool.close()
+            raise
         self.base = census()
 
     @property
@@ -106,6 +111,16 @@ def listening(folder: Path, **options):
             node.spool.close()
         assert node.server._associations.acceptors() == []
         assert not node.server._thread.is_alive()
+
+
+def impatient(monkeypatch, seconds: float = 0.5) -> None:
+    """Shorten what the listener grants to headers, PDUs and answers, wherever its rooms keep it."""
+    names = ("HEADER_TIMEOUT_S", "PDU_TIMEOUT_S", "SEND_TIMEOUT_S")
+    rooms = [module for name, module in sys.modules.items() if name.startswith("node.listener.")]
+    found = [(room, name) for room in rooms for name in names if hasattr(room, name)]
+    assert {name for _, name in found} == set(names)
+    for room, name in found:
+        monkeypatch.setattr(room, name, seconds)
 
 
 def census() -> tuple[int, int]:

@@ -24,6 +24,7 @@ from pynetdicom.timer import Timer
 from pynetdicom.transport import AssociationSocket
 
 from node import logs
+from node.listener.request_items import known_items_only
 
 if TYPE_CHECKING:
     from node.listener.acceptor import Acceptor
@@ -233,6 +234,10 @@ class GuardedProvider(DULServiceProvider):
             self._abort_now()
         finally:
             self.to_user_queue.put(None)  # type: ignore[arg-type]  # wakes the association, whatever it waits for
+
+    def _decode_pdu(self, bytestream: bytearray) -> tuple[Any, str]:
+        decoded: tuple[Any, str] = super()._decode_pdu(bytearray(known_items_only(bytes(bytestream))))
+        return decoded
 
     def restart_idle_timer(self) -> None:
         """Begin to count the silence of the peer anew: what this node needed to answer does not count."""

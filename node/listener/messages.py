@@ -70,8 +70,7 @@ class Messages(DIMSEServiceProvider):
         if self._is_broken:
             return
         try:
-            for context_id, fragment in primitive.presentation_data_value_list:
-                self._take(context_id, fragment)
+            self._take_all(primitive.presentation_data_value_list)
         except (ProtocolError, ValueError) as error:
             self._is_broken = True
             log.warning(
@@ -149,6 +148,12 @@ class Messages(DIMSEServiceProvider):
         for request in requests:
             if request.sink is not None:
                 request.sink.discard()
+
+    def _take_all(self, fragments: list[tuple[int, bytes]]) -> None:
+        if not fragments:
+            raise ProtocolError("a P-DATA-TF PDU without a fragment")
+        for context_id, fragment in fragments:
+            self._take(context_id, fragment)
 
     def _take(self, context_id: int, fragment: bytes) -> None:
         if not fragment:

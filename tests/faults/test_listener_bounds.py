@@ -10,19 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from listeners import RawPeer, dataset, echo_rq, listening, memory_mb, p_data, pdv, store_rq, works
+from listeners import RawPeer, dataset, echo_rq, impatient, listening, memory_mb, p_data, pdv, store_rq, works
 from node.errors import DiskFullError
-from node.listener import guards
 from node.spool import Spool
 from nodes import await_that
+
+HOUR_S, YEAR_S = 3600, 366 * 86400
 
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch):
     """Return a listener with short patience; whatever a test does to it, it must come to rest."""
-    monkeypatch.setattr(guards, "HEADER_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(guards, "PDU_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(guards, "SEND_TIMEOUT_S", 0.5)
+    impatient(monkeypatch)
     with listening(
         tmp_path, listener={"network_timeout_s": 5, "acse_timeout_s": 5, "max_associations": 10}
     ) as made:
@@ -30,14 +29,15 @@ def node(tmp_path: Path, monkeypatch):
         made.await_rest()
 
 
-def test_pipelined_requests_wait_in_the_network_and_not_in_memory(node) -> None:
-    going, submitted = threading.Event(), threading.Event()
-    submit, count, size = node.registrar.submit, 60, 1_000_000
+@pytest.mark.parametrize("count", [60, pytest.param(300, marks=pytest.mark.soak)])
+def test_pipelined_requests_wait_in_the_network_and_not_in_memory(node, count: int) -> None:
+    begun, going = threading.Event(), threading.Event()
+    submit, size = node.registrar.submit, 1_000_000
 
-    def slow(receipt, head) -> None:
-        submitted.set()
+    def slow(*arrived) -> None:
+        begun.set()
         going.wait(20)
-        submit(receipt, head)
+        submit(*arrived)
 
     node.registrar.submit = slow
     content = dataset(pixels=size)
@@ -50,7 +50,7 @@ def test_pipelined_requests_wait_in_the_network_and_not_in_memory(node) -> None:
         sender = threading.Thread(target=lambda: [peer.try_send(one) for _ in range(count)])
         before = memory_mb()
         sender.start()
-        assert submitted.wait(20), "the first object was not received"
+        assert begun.wait(20)
         assert not _ends_within(sender, 0.5)
         assert len(node.temporary_files()) <= 2
         assert memory_mb() - before < 20
@@ -142,8 +142,8 @@ def test_a_full_disk_is_a700_and_the_next_object_is_taken(tmp_path: Path) -> Non
         recover = spool.recover
 
         @staticmethod
-        def open(file_meta=b""):
-            incoming = spool.open(file_meta)
+        def open(*arguments):
+            incoming = spool.open(*arguments)
             append = incoming.append
 
             def limited(buffers):
@@ -172,13 +172,26 @@ def test_a_wall_clock_that_jumps_ends_no_association(node, monkeypatch) -> None:
     with RawPeer(node.port) as peer:
         assert peer.associate() == "AC"
         wall = time.time
-        for jump_s in (3600, -3600):
+        for jump_s in (HOUR_S, -HOUR_S, YEAR_S, -YEAR_S):
             monkeypatch.setattr(time, "time", lambda jump_s=jump_s: wall() + jump_s)
             started = time.monotonic()
             await_that(lambda started=started: time.monotonic() - started > 1.2, "the timers to be looked at")
             assert peer.echo() == 0x0000
         monkeypatch.setattr(time, "time", wall)
         peer.release()
+
+
+@pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S])
+def test_a_wall_clock_that_jumps_stops_no_timer(tmp_path: Path, monkeypatch, jump_s: int) -> None:
+    impatient(monkeypatch)
+    with listening(tmp_path, listener={"network_timeout_s": 1, "acse_timeout_s": 1}) as node:
+        with RawPeer(node.port) as silent, RawPeer(node.port) as half, RawPeer(node.port) as idle:
+            assert idle.associate() == "AC"
+            half.send(b"\1\0\0")
+            wall = time.time
+            monkeypatch.setattr(time, "time", lambda: wall() + jump_s)
+            assert all(peer.ended() for peer in (silent, half, idle))
+        node.await_rest()
 
 
 def test_idle_associations_cost_little(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from census import processes_of
 from node.demo import TemporaryNode
 from node.errors import NodeError
 from nodes import await_that, run_cli
@@ -18,20 +19,6 @@ from notifications import Systemd
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 IDLE_MEMORY_MB = 400
 PARTS = {"listener 0": "listener-0", "worker 0": "worker", "web 0": "web"}
-
-
-def processes_of(root: int) -> dict[int, str]:
-    """Return a process and all below it: pid -> command line."""
-    found, new = {}, [root]
-    while new:
-        pid = new.pop()
-        try:
-            found[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
-            tasks = list(Path(f"/proc/{pid}/task").iterdir())
-            new += [int(child) for task in tasks for child in (task / "children").read_text().split()]
-        except OSError:  # it ended just now
-            found.pop(pid, None)
-    return found
 
 
 def rss_mb(pid: int) -> float:

@@ -20,7 +20,9 @@ IS_ROOT = os.geteuid() == 0
 
 @pytest.fixture
 def spool(tmp_path):
-    return Spool(tmp_path / "spool", "one")
+    made = Spool(tmp_path / "spool", "one")
+    yield made
+    made.close()
 
 
 def traces(spool):
@@ -179,6 +181,7 @@ def test_a_claim_ends_with_its_process_however_that_ends(tmp_path):
     spool.lock()
     assert [path.read_bytes() for path in spool.recover()] == [b"whole"]
     assert list((tmp_path / "tmp").iterdir()) == []
+    spool.close()
 
 
 def run(program, folder):

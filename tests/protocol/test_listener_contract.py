@@ -60,6 +60,7 @@ def test_a_pdu_is_read_as_six_bytes_and_the_rest() -> None:
     read = source(dul.DULServiceProvider._read_pdu_data)
     assert "self.socket.recv(6)" in read
     assert "self.socket.recv(pdu_length)" in read
+    assert "self._decode_pdu(bytestream)" in read
     assert "self.socket.ready" in source(dul.DULServiceProvider._is_transport_event)
 
 
