@@ -240,8 +240,11 @@ class Reception:
 
     def settle(self) -> None:
         """Hand an object that is durable to the registrar; nothing to do for one that was refused."""
-        if not self._has_ended and self._is_durable:
-            self._submit()
+        try:
+            if not self._has_ended and self._is_durable:
+                self._submit()
+        except Exception:  # it is acknowledged and durable: the next start finds it in new/
+            log.exception("instance.not_handed_over", SOPInstanceUID=self.command.sop_instance_uid)
         self.discard()
 
     def discard(self) -> None:

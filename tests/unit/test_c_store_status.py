@@ -12,6 +12,7 @@ import data
 from listeners import CT, DEFLATED, EXPLICIT, IMPLICIT, MR, UID, Registrar, dataset, element
 from node.errors import DiskFullError, SpoolError
 from node.header_facts import HEAD_BYTES
+from node.incoming import Incoming
 from node.listener.c_store import FIRST_LOOK_BYTES, Command, StoreService
 from node.listener.file_meta import Sender
 from node.part10 import read_file_meta
@@ -209,12 +210,23 @@ def test_a_registry_that_fails_while_the_object_comes_is_a701_and_not_kept(servi
     assert files(service.spool, "new") == []
 
 
-def test_an_error_nobody_thought_of_is_a700(service: StoreService) -> None:
-    def explode(_arrival) -> None:
-        raise ZeroDivisionError
+def explode(*_: object) -> None:
+    raise ZeroDivisionError
 
-    service.registrar.submit = explode
+
+def test_an_error_nobody_thought_of_is_a700(service: StoreService, monkeypatch) -> None:
+    monkeypatch.setattr(Incoming, "commit", explode)
     assert store(service, dataset()).status == 0xA700
+    assert service.wait_idle(0)
+
+
+def test_an_object_that_cannot_be_handed_over_stays_for_the_next_start(
+    service: StoreService, spool: Spool, caplog
+) -> None:
+    service.registrar.submit = explode
+    assert store(service, dataset()).status == 0x0000
+    assert len(files(spool, "new")) == 1
+    assert "instance.not_handed_over" in caplog.text
     assert service.wait_idle(0)
 
 

@@ -17,7 +17,7 @@ from pydicom.uid import (
 )
 
 import data
-from node.header_facts import UNREADABLE, WANTED, facts
+from node.header_facts import UNREADABLE, WANTED, facts, facts_of_head, identity
 from node.part10 import read_file_meta
 
 SYNTAXES = [
@@ -254,3 +254,30 @@ def _plain(value):
     ]
     texts = [each.strip() if isinstance(each, str) else each for each in texts]
     return texts if any(each != "" for each in texts) else None
+
+
+def test_the_identity_is_that_of_the_facts_for_real_files(shared_data):
+    keywords = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+    n = 0
+    for path in sorted(shared_data.rglob("*")):
+        content = path.read_bytes()[: 1 << 17] if path.is_file() else b""
+        meta = read_file_meta(content)
+        if not meta.dataset_offset or not meta.transfer_syntax_uid:
+            continue
+        head = content[meta.dataset_offset :][:65536]
+        found = facts(head, transfer_syntax_uid=meta.transfer_syntax_uid)
+        quick = identity(head, meta.transfer_syntax_uid)
+        assert [quick.get(key) for key in keywords] == [found.get(key) for key in keywords], path
+        assert (UNREADABLE in quick) == (UNREADABLE in found), path
+        n += 1
+    assert n > 100
+
+
+def test_a_head_that_ends_too_early_is_told_apart():
+    content = data.file_bytes(data.ct_series(slices=1, rows=4, columns=4)[0])
+    meta = read_file_meta(content)
+    data_set = content[meta.dataset_offset :]
+    whole = facts(data_set, transfer_syntax_uid=meta.transfer_syntax_uid)
+    assert facts_of_head(data_set, meta.transfer_syntax_uid) == whole
+    cut = data_set.index(b"\x28\x00\x11\x00")
+    assert facts_of_head(data_set[:cut], meta.transfer_syntax_uid) is None

@@ -40,7 +40,7 @@ def client(config, registry):
 
 
 def everything_beats(config) -> None:
-    for part in ("listener-0", "worker", "web"):
+    for part in ("listener-0", "registrar", "worker", "web"):
         heartbeat.write(
             config.node.data_dir / "run", part, ok=True, counters={"by_status": {"0x0000": 3}, "bytes": 9}
         )
@@ -70,7 +70,14 @@ def test_health_is_200_when_every_part_works(client, config) -> None:
     everything_beats(config)
     answer = client.get("/healthz")
     assert answer.status_code == 200
-    assert set(answer.json()["parts"]) == {"listener-0", "worker", "web", "registry", "disk"}
+    assert set(answer.json()["parts"]) == {
+        "listener-0",
+        "registrar",
+        "worker",
+        "web",
+        "registry",
+        "disk",
+    }
 
 
 def test_health_is_503_and_names_the_part_that_is_down(client, config) -> None:
