@@ -13,6 +13,7 @@ from pynetdicom import (
     dimse,
     dul,
     fsm,
+    pdu,
     pdu_primitives,
     sop_class,
     timer,
@@ -20,6 +21,8 @@ from pynetdicom import (
 )
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
+
+from node.listener import upper_layer
 
 
 def source(thing) -> str:
@@ -200,3 +203,36 @@ def test_a_server_hands_connections_to_threads() -> None:
         "assoc.requestor.address_info",
     ):
         assert expected in made
+
+
+def test_the_loop_looks_at_what_is_to_be_sent_before_it_receives() -> None:
+    loop = source(dul.DULServiceProvider.run_reactor)
+    assert loop.index("if self._process_recv_primitive():") < loop.index("elif self._is_transport_event():")
+    assert "self.to_provider_queue.queue[0]" in source(dul.DULServiceProvider._process_recv_primitive)
+    assert "self.to_provider_queue.put(" in source(dul.DULServiceProvider.send_pdu)
+
+
+def test_a_pdu_that_was_read_elsewhere_can_be_handed_to_the_state_machine() -> None:
+    read = source(dul.DULServiceProvider._read_pdu_data)
+    for expected in (
+        "pdu, event = self._decode_pdu(bytestream)",
+        "self.event_queue.put(event)",
+        "self._recv_pdu.put(pdu)",
+    ):
+        assert expected in read
+    assert "dul._recv_pdu.get(False)" in source(fsm.DT_2)
+    assert fsm.TRANSITION_TABLE[("Evt10", "Sta6")] == "DT-2"
+
+
+def test_a_p_data_primitive_can_be_encoded_without_the_state_machine() -> None:
+    primitive = pdu_primitives.P_DATA()
+    primitive.presentation_data_value_list.append((1, b"\x03command"))
+    encoded = pdu.P_DATA_TF()
+    encoded.from_primitive(primitive)
+    assert encoded.encode() == b"\x04\x00" + (13).to_bytes(4, "big") + b"\0\0\0\x09\x01\x03command"
+
+
+def test_an_established_association_is_in_state_six_until_it_ends() -> None:
+    assert upper_layer.ESTABLISHED == "Sta6"
+    assert pynetdicom.__version__ == upper_layer.KNOWN_PYNETDICOM
+    assert upper_layer.provider() is upper_layer.StreamingProvider
