@@ -105,7 +105,7 @@ class StreamingProvider(GuardedProvider):
         self._lo = self._hi = 0
         self._is_hungry = True
         self._heard_at = time.monotonic()
-        self._begun = 0
+        self._due: tuple[int, bool] | None = None  # the PDU that has begun, or the header after it
         self._deadline: float | None = None
         self._object_began_at: float | None = None
 
@@ -202,7 +202,7 @@ class StreamingProvider(GuardedProvider):
                 self._is_hungry = False
             elif self._kill_thread or not self.to_provider_queue.empty():
                 return False
-            self._check_deadlines(walker, stream)
+            self._check_deadlines(stream)
 
     def _read(self, connection: GuardedSocket, *, is_inside: bool) -> int | None:
         """Read what there is; 0 when there was nothing in `SLICE_S`, None when the peer is gone."""
@@ -252,18 +252,21 @@ class StreamingProvider(GuardedProvider):
     def _note_progress(self, walker: Walker, stream: StoreStream) -> None:
         """Set the deadlines of what has begun, and lift those of what has ended."""
         self._heard_at = time.monotonic()
-        if walker.begun != self._begun:
-            self._begun = walker.begun
-            wait_s = max(PDU_TIMEOUT_S, walker.length / SLOWEST_BYTES_PER_S)
-            self._deadline = self._heard_at + wait_s
-        if not walker.is_inside:
-            self._deadline = self._heard_at + HEADER_TIMEOUT_S if self._lo < self._hi else None
+        due = (walker.begun, walker.is_inside)
+        if not walker.is_inside and self._lo == self._hi:
+            self._due = self._deadline = None
+        elif due != self._due:
+            pdu_s = max(PDU_TIMEOUT_S, walker.length / SLOWEST_BYTES_PER_S)
+            self._due, self._deadline = (
+                due,
+                self._heard_at + (pdu_s if walker.is_inside else HEADER_TIMEOUT_S),
+            )
         if not stream.is_inside:
             self._object_began_at = None
         elif self._object_began_at is None:
             self._object_began_at = self._heard_at
 
-    def _check_deadlines(self, walker: Walker, stream: StoreStream) -> None:
+    def _check_deadlines(self, stream: StoreStream) -> None:
         now = time.monotonic()
         if self._deadline is not None and now > self._deadline and self._is_hungry:
             raise TimeoutError("the rest of a PDU did not come in time")
@@ -271,7 +274,6 @@ class StreamingProvider(GuardedProvider):
             lasted_s = now - self._object_began_at
             if lasted_s > OBJECT_GRACE_S and stream.size < lasted_s * SLOWEST_OBJECT_BYTES_PER_S:
                 raise TimeoutError(f"{stream.size} bytes of an object in {lasted_s:.0f} s")
-        del walker
 
     def _send_outbox(self, connection: GuardedSocket) -> bool:
         """Send what others want sent; return False when the peer is gone."""

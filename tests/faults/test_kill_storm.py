@@ -95,7 +95,7 @@ def test_kills_under_dcmtk_senders_lose_nothing_that_was_acknowledged(tmp_path: 
 def test_three_hundred_kills_of_any_process(tmp_path: Path) -> None:
     storm = Storm(storm_node(tmp_path / "node"), seed=20260303)
     weather(storm, kills=300, rounds=6)
-    assert set(storm.kills) >= {"supervisor", "listener", "worker", "web", "the whole tree"}
+    assert set(storm.kills) >= {"supervisor", "listener", "registrar", "worker", "web", "the whole tree"}
 
 
 @pytest.mark.soak
@@ -103,7 +103,7 @@ def test_three_hundred_kills_of_any_process(tmp_path: Path) -> None:
 def test_a_thousand_kills_of_what_receives(tmp_path: Path) -> None:
     storm = Storm(storm_node(tmp_path / "node", only=RECEIVING), seed=20260304)
     weather(storm, kills=1000, rounds=10)
-    assert set(storm.kills) >= {"supervisor", "listener", "the whole tree"}
+    assert set(storm.kills) >= {"supervisor", "listener", "registrar", "the whole tree"}
 
 
 @pytest.mark.soak
