@@ -72,6 +72,8 @@ class Listening:
 
     @property
     def arrivals(self) -> list[Arrival]:
+        """What was handed over; an object is so a moment after its answer, so one in flight is waited for."""
+        self.server._service.wait_idle(1.0)
         return self.registrar.arrivals
 
     def temporary_files(self) -> list[str]:
