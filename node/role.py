@@ -15,8 +15,10 @@ import threading
 from collections.abc import Callable
 from typing import IO, Any
 
-from node import logs, service
-from node.config import Config
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # structlog loads it: 4 MB, for nobody's eyes
+
+from node import logs, service  # noqa: E402
+from node.config import Config  # noqa: E402
 from node.errors import ConfigError
 
 PR_SET_PDEATHSIG = 1  # prctl(2)

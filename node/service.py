@@ -157,6 +157,8 @@ def _prepare(config: Config) -> None:
 
 def _registrar(config: Config, ready: Ready, stop: threading.Event) -> None:
     """Register what the listeners of this machine receive, and first what a dead process left."""
+    os.nice(REGISTRAR_NICE)
+    _stay_light()
     from node.receipts import socket_path
     from node.registrar import RegistrarServer
     from node.registration import Registrar
@@ -164,8 +166,6 @@ def _registrar(config: Config, ready: Ready, stop: threading.Event) -> None:
     from node.registry.repository import Repository
     from node.spool import Spool
 
-    os.nice(REGISTRAR_NICE)
-    _stay_light()
     run_dir = config.node.data_dir / "run"
     spool = Spool(config.spool_dir, _owner("registrar"), config.listener.durability)
     repository = Repository(engine(config.registry_url))

@@ -15,6 +15,7 @@ from node.commitment.dataset import PUSH_MODEL
 from node.commitment_loop import CommitmentLoop, ReportLoop
 from node.config import Config
 from node.listener.server import ListenerServer
+from node.registrar import arrival_of
 from node.registration import Registrar
 from node.registry import queries
 from node.registry.database import engine, migrate
@@ -47,6 +48,13 @@ class MovableClock:
         self.ahead += timedelta(**amount)
 
 
+class Direct(Registrar):
+    """A registrar in the process of the listener."""
+
+    def submit(self, receipt, head=b"") -> None:
+        super().submit(arrival_of(receipt, head, self._spool.root / "new"))
+
+
 class CommittingNode:
     """One node; its loops turn only when told, or in a thread of `working`."""
 
@@ -57,7 +65,7 @@ class CommittingNode:
         migrate(self.engine)
         self.repository = Repository(self.engine)
         self.spool = Spool(self.config.spool_dir, "test", durability="flush")
-        self.registrar = Registrar(self.repository, self.spool, interval_s=0.01)
+        self.registrar = Direct(self.repository, self.spool, interval_s=0.01)
         self.registrar.recover()
         self.registrar.start()
         self.server = ListenerServer(self.config, self.spool, self.registrar)

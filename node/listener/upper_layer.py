@@ -13,6 +13,7 @@ A PDU has a deadline, an object a lowest rate, and a silent association the netw
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import select
 import socket
@@ -161,7 +162,9 @@ class StreamingProvider(GuardedProvider):
                 self._acceptor.dimse, self._acceptor.answer_at_once, self._acceptor.served_at_once
             )
             self._walker = Walker(self._stream, limit=self._limit())
-            self._buffer = memoryview(bytearray(BUFFER_BYTES))
+            self._buffer = memoryview(
+                mmap.mmap(-1, BUFFER_BYTES)
+            )  # given back whole when the association ends
             self._deadline, self._heard_at = None, time.monotonic()
         prepare(connection.socket)
         try:

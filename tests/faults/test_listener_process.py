@@ -23,6 +23,7 @@ CONTEXTS_OF_ECHO = ((1, CT, (EXPLICIT,)), (3, VERIFICATION, (EXPLICIT,)))
 CONTEXTS = ((1, CT, (EXPLICIT,)),)
 ASSOCIATIONS, UIDS, VARIANTS = 8, 20, 4
 CANARY = "CANARY"
+OF_PATIENT = "SELECT 1 FROM instance WHERE SeriesInstanceUID = '2.25.30'"
 KEYS = {
     "completion": {"quiet_s": 1, "settle_s": 0.2, "cap_s": 3},
     "jobs": {"workers": 1},
@@ -160,6 +161,7 @@ def test_nothing_of_a_patient_stands_in_the_logs(node: TemporaryNode) -> None:
             assert peer.associate(contexts=CONTEXTS) == "AC"
             peer.send(p_data(pdv(1, 3, store_rq(uid=uid)), pdv(1, 0, cut)) + p_data(pdv(1, 3, cut)))
             assert peer.ended()
+    await_that(lambda: len(rows(node, OF_PATIENT)) == len(series), "the rows of the series")
     await_end_states(node, series=len(rows(node, "SELECT 1 FROM series")))
     told = node.log_file.read_bytes()[before:]
     assert b"instance.refused" in told
