@@ -19,7 +19,7 @@ sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # structlog load
 
 from node import logs, service  # noqa: E402
 from node.config import Config  # noqa: E402
-from node.errors import ConfigError
+from node.errors import ConfigError  # noqa: E402
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
