@@ -18,7 +18,6 @@ from nodes import await_that, free_port
 from notifications import Systemd
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-SIGNALS = 50  # every other one with a file that has mistakes
 SENDERS = ("LONG1", "LONG2", "SHORT1", "SHORT2")
 MISTAKES = (
     "listener = {{ peer = [ {peers} ], max_pdu = 1 }}",  # a value that is out of range
@@ -126,7 +125,10 @@ def systemd(tmp_path: Path, monkeypatch):
     listening.join()
 
 
-def test_fifty_hangups_under_load_drop_nothing_and_keep_the_last_good_configuration(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signals", [10, pytest.param(50, marks=pytest.mark.soak)])
+def test_hangups_under_load_drop_nothing_and_keep_the_last_good_configuration(
+    tmp_path: Path, signals: int
+) -> None:
     tables = {"listener": {"peer": [{"calling_aet": title} for title in SENDERS]}, "node": {"listeners": 1}}
     with TemporaryNode(tables, folder=tmp_path) as node:
         reloading = Reloading(node)
@@ -134,7 +136,7 @@ def test_fifty_hangups_under_load_drop_nothing_and_keep_the_last_good_configurat
         for sender in senders:
             sender.start()
         try:
-            for number in range(SIGNALS // 2):
+            for number in range(signals // 2):
                 reloading.good(f"GOOD{number}", listeners=1)
                 assert is_accepted(node.port, f"GOOD{number}")
                 reloading.broken(f"BAD{number}", number)
@@ -144,15 +146,15 @@ def test_fifty_hangups_under_load_drop_nothing_and_keep_the_last_good_configurat
             assert configuration(node)["ok"]
             assert configuration(node)["detail"].startswith("stale: the file has 1 mistake, named in the log")
             reloads = metric(node, "prepnode_config_reloads_total")
-            assert sorted(reloads.values()) == [SIGNALS / 2, SIGNALS / 2]
+            assert sorted(reloads.values()) == [signals / 2, signals / 2]
         finally:
             for sender in senders:
                 sender.stop.set()
             for sender in senders:
                 sender.join()
         assert [problem for sender in senders for problem in sender.problems] == []
-        assert all(sender.acknowledged > 50 for sender in senders)
-        print("acknowledged under 50 hang-ups:", sum(each.acknowledged for each in senders))  # noqa: T201
+        assert all(sender.acknowledged > signals for sender in senders)
+        print(f"acknowledged under {signals} hang-ups:", sum(each.acknowledged for each in senders))  # noqa: T201
         reloading.good("LAST", listeners=1)
         await_that(lambda: is_stale(node) == 0, "the metric to be clear again", 10)
         assert "in force since 20" in configuration(node)["detail"]
