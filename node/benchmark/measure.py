@@ -96,10 +96,11 @@ def _measured(run: Run, receiver: Receiver, load: Load, folder: Path) -> Run:
     os.sync()  # what the run before has left to be written must not slow this one
     processes.touch_memory(min(2 * load.size_bytes, TOUCHED_BYTES))
     before = {part: processes.cpu_s(pids) for part, pids in receiver.processes().items()}
-    peak_before_mb = max(map(processes.peak_mb, receiver.processes()[RECEIVING]), default=0.0)
+    peaks_before_mb = {pid: processes.peak_mb(pid) for pid in receiver.processes()[RECEIVING]}
     elsewhere_before_s = _elsewhere_cpu_s(receiver)
     with processes.PeakWatch(lambda: receiver.processes()[RECEIVING]) as watch:
         seconds = senders.send(load.shares, how, folder / "senders")
+    growth_mb = max((processes.peak_mb(pid) - peak for pid, peak in peaks_before_mb.items()), default=0.0)
     registered = receiver.held() - warm
     elsewhere_s = _elsewhere_cpu_s(receiver) - elsewhere_before_s
     pss_mb = sum(map(processes.pss_mb, receiver.processes().values()))
@@ -112,7 +113,7 @@ def _measured(run: Run, receiver: Receiver, load: Load, folder: Path) -> Run:
         cpu_s=after[RECEIVING] - before[RECEIVING],
         other_cpu_s=after[OTHER] - before[OTHER],
         peak_mb=watch.highest_mb,
-        growth_mb=watch.highest_mb - peak_before_mb,
+        growth_mb=max(0.0, growth_mb),
         pss_mb=pss_mb,
         registered=registered,
         elsewhere=max(0.0, elsewhere_s / seconds),
