@@ -22,6 +22,7 @@ from node.config import Config  # noqa: E402
 from node.errors import ConfigError  # noqa: E402
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+AT_ONCE = ("listener", "registrar")  # end without waiting for threads of peers; what counts is on the disk
 
 
 def main(arguments: list[str]) -> int:
@@ -48,7 +49,10 @@ def main(arguments: list[str]) -> int:
             target=_take_over, args=(sys.stdin, reload, tell), name="changes", daemon=True
         ).start()
 
-    return service.run_role(config, role, index, ready=ready, stop=stop, follow=follow)
+    code = service.run_role(config, role, index, ready=ready, stop=stop, follow=follow)
+    if role in AT_ONCE:
+        os._exit(code)
+    return code
 
 
 def _take_over(stream: IO[str], reload: Callable[[Config], None], tell: Callable[..., None]) -> None:

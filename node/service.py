@@ -30,6 +30,7 @@ from node.supervisor import Supervisor, child_command, child_input
 CHECK_TIMEOUT_S = 60.0  # of a configuration that is read again
 PREPARE_TIMEOUT_S = 300.0  # a migration of a large registry may take minutes
 DRAIN_S = 15.0  # what runs at SIGTERM may end within this; the rest runs again at the next start
+HANDOVER_S = 4.0  # what is not registered by then is at the next start
 RECOVERY_LOOK_S = 5.0
 NOT_FOR_RECEIVING = ("numpy", "PIL", "gdcm", "pylibjpeg", "openjpeg", "rle", "jpeg_ls", "pandas")
 REGISTRAR_NICE = 5  # a row may be a moment late, an answer should not
@@ -227,7 +228,7 @@ def _listener(config: Config, index: int, ready: Ready, stop: threading.Event, f
     follow(server.reload)
     stop.wait()
     server.stop(DRAIN_S)
-    handover.stop()
+    handover.stop(HANDOVER_S)
     book.close()
     pulse.stop()
 
