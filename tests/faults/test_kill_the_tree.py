@@ -26,7 +26,7 @@ STATES = ("RECEIVING", "COMPLETE", "PROCESSING", "PROCESSED")
 ENDS = ("series.processed", "series.held", "series.failed")
 KEYS = {"completion": {"quiet_s": 1, "settle_s": 0.5, "cap_s": 20}, "jobs": {"workers": 1}}
 IMPATIENT = KEYS | {
-    "completion": {"quiet_s": 1, "settle_s": 0.5, "cap_s": 3}
+    "completion": {"quiet_s": 1, "settle_s": 0.5, "cap_s": 10}
 }  # a lost association waits for it
 
 Instances = dict[str, bytes]  # SOPInstanceUID -> encoded data set
