@@ -30,6 +30,7 @@ DEFLATED = frozenset(  # Deflated Explicit VR, JPIP Referenced Deflate, JPIP HTJ
     ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
 )
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
+NOT_FOR_IDENTITY = DEFLATED | {BIG_ENDIAN, ""}
 UNDEFINED = 0xFFFFFFFF
 ITEM_END, SEQUENCE_END = 0xFFFEE00D, 0xFFFEE0DD
 VRS = LONG_VR | frozenset(
@@ -105,7 +106,7 @@ def identity(head: bytes, transfer_syntax_uid: str) -> dict[str, Any]:
     Those of its SOP class, instance, study and series; what makes a header unreadable is
     told as by `facts`, which looks whenever this finds something unusual.
     """
-    if transfer_syntax_uid not in DEFLATED and transfer_syntax_uid != BIG_ENDIAN:
+    if transfer_syntax_uid not in NOT_FOR_IDENTITY:
         found = _identity(head)
         if len(found) == len(IDENTITY):
             return found
@@ -129,13 +130,25 @@ def _identity(head: bytes) -> dict[str, Any]:
                     continue
             at = start + length
             keyword = IDENTITY.get(group << 16 | element)
-            if keyword is not None and start < at <= end:
-                found[keyword] = head[start:at].decode("ascii").strip(PADDING)
+            if keyword is not None and start < at <= end and keyword not in found:
+                found[keyword] = _plain_uid(head[start:at])
             if group >= IDENTITY_GROUP and (group, element) >= IDENTITY_END:
                 break
-    except (struct.error, UnicodeDecodeError, _StopReadingError):
+    except (struct.error, ValueError, _StopReadingError):
         return {}
     return found
+
+
+def _plain_uid(value: bytes) -> str:
+    """Return a UID in which nothing is unusual; anything else is for `facts` to tell.
+
+    Raises:
+        ValueError: it is empty, too long, or holds what no UID does.
+    """
+    text = value.decode("ascii").strip(PADDING)
+    if not text or len(value) > TEXT_LIMIT_BYTES or any(each in text for each in "\0\x1b\\"):
+        raise ValueError("not plainly a UID")
+    return text
 
 
 def _facts(head: bytes, transfer_syntax_uid: str) -> tuple[dict[str, Any], bool]:
@@ -164,6 +177,8 @@ def _collect(head: bytes, transfer_syntax_uid: str, found: dict[str, Any]) -> tu
     try:
         for tag, value in _wanted(head, context.order, is_implicit=is_implicit):
             keyword, convert = WANTED[tag]
+            if keyword in found:  # out of order (PS3.5 7.1): the first one counts, here and in `identity`
+                continue
             converted = convert(value, context)
             if converted is None:
                 continue

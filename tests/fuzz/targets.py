@@ -34,6 +34,10 @@ def header(content: bytes) -> None:
         content[1:], transfer_syntax_uid=SYNTAXES[content[0] % len(SYNTAXES)] if content else ""
     )
     json.dumps(found)
+    syntax = SYNTAXES[content[0] % len(SYNTAXES)] if content else ""
+    quick = header_facts.identity(content[1:], syntax)
+    unreadable = header_facts.UNREADABLE in found
+    assert unreadable or all(quick.get(key) == found.get(key) for key in header_facts.IDENTITY.values())
     wanted = {keyword for keyword, _ in header_facts.WANTED.values()}
     assert found.keys() <= wanted | {header_facts.UNREADABLE}
     uids = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
