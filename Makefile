@@ -12,10 +12,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED  := $(INSTALL) --only-binary :all: --require-hashes
 # Peers and a database that tests talk to, and tools that judge what was written. A test whose program is
 # missing is skipped.
-TEST_PACKAGES := dcmtk orthanc dicom3tools openssl postgresql
+TEST_PACKAGES := dcmtk orthanc dicom3tools openssl postgresql strace gcc libc6-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test soak compare test-tools check docs lock clean
+.PHONY: help setup setup-dev demo serve test soak compare test-tools lint check docs lock clean
 
 help: ## List what can be done here.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -39,11 +39,13 @@ soak: setup-dev test-tools ## Run the long forms of the tests: kills, fuzzing, l
 compare: setup test-tools ## Repeat the abuses of docs/reliability.md on this node and on others; write the table.
 	$(BIN)/python tests/benchmarks/side_by_side.py
 
-check: setup-dev ## Format, lint, types, layers, and the fast tests: what a change has to pass.
+lint: setup-dev ## Format, lint, types, layers.
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint ## Format, lint, types, layers, and the fast tests: what a change has to pass.
 	$(BIN)/pytest -q -m "not slow and not servers"
 
 test-tools:
