@@ -28,6 +28,7 @@ from pathlib import Path
 
 from node import logs
 from node.errors import SpoolError
+from node.flushing import flush as flush_path
 
 FOLDER = "acks"
 SUFFIX = ".acks"
@@ -125,7 +126,7 @@ class _Page:
         self._map[: len(MAGIC)] = MAGIC
         self._numbers = memoryview(self._map).cast("Q")
         if is_new:
-            _flush(path.parent)  # the name; the numbers are flushed by the registrar
+            flush_path(path.parent)  # the name; the numbers are flushed by the registrar
 
     def add(self, calling_ae_title: str, count: int, n_bytes: int) -> None:
         slot = self._slots.get(calling_ae_title)
@@ -199,7 +200,7 @@ def flush(spool: Path, days: Iterable[date]) -> None:
     for path, day in _files(spool):
         if day in wanted:
             try:
-                _flush(path)
+                flush_path(path)
             except OSError as error:
                 raise SpoolError(f"{path}: cannot be flushed: {error.strerror}; check the disk") from error
 
@@ -228,11 +229,3 @@ def _records(path: Path) -> list[tuple[str, int, int]]:
         name = content[start : start + AE_BYTES].decode("ascii", "replace").strip(" \0")
         records.append((name, numbers[0], numbers[1]))
     return records
-
-
-def _flush(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

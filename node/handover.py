@@ -19,7 +19,8 @@ from typing import Any
 
 from node import logs
 from node.clock import utc_now
-from node.receipts import Receipt, frame, read_frame, short_path, shut
+from node.receipts import Receipt, frame, read_frame, short_path
+from node.sockets import shut
 
 TICK_S = 0.02  # how long receipts are collected before they are sent; of the 0.2 s that are promised
 CONNECT_PAUSE_S = 0.1

@@ -134,11 +134,3 @@ def short_path(path: Path) -> tuple[int, str]:
     """
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return folder, f"/proc/self/fd/{folder}/{path.name}"
-
-
-def shut(connection: socket.socket) -> None:
-    """Shut a connection down; one that is gone already is no error."""
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return

@@ -21,11 +21,12 @@ from node import logs
 from node.clock import utc_now
 from node.errors import RegistryError, SpoolError
 from node.header_facts import facts, facts_of_head
-from node.receipts import HEAD_BYTES, Receipt, frame, read_frame, receipts, short_path, shut
+from node.receipts import HEAD_BYTES, Receipt, frame, read_frame, receipts, short_path
 from node.recovery import read_left_behind
 from node.registration import Registrar
 from node.registry.arrivals import Arrival
 from node.registry.repository import Repository
+from node.sockets import shut
 from node.spool import Spool
 
 BACKLOG = 64
@@ -122,7 +123,7 @@ class RegistrarServer:
             if hello is None:
                 return
             listener = _Listener(connection, str(hello[0]["owner"]), str(hello[0]["run"]))
-            self._repository.lose_associations(f"{listener.run_prefix}", utc_now(), but=listener.run)
+            self._repository.lose_associations(listener.run_prefix, utc_now(), but=listener.run)
             with self._lock:
                 self._listeners[listener.owner] = listener
             listener.send({"problem": self._registrar.problem})

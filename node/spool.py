@@ -28,6 +28,7 @@ from typing import Literal
 
 from node.digest import digest
 from node.errors import InvalidUIDError, SpoolError
+from node.flushing import flush
 from node.incoming import Folders, Incoming, NameFlush, failure
 from node.owners import Owners
 
@@ -266,13 +267,8 @@ class Spool:
         self._flush(folder.parent)
 
     def _flush(self, folder: Path) -> None:
-        if not self.is_durable:
-            return
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        if self.is_durable:
+            flush(folder)
 
 
 def _owner(name: str) -> str:

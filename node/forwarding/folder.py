@@ -16,6 +16,7 @@ from pathlib import Path
 
 from node.config import Destination
 from node.errors import DeliveryError
+from node.flushing import flush
 from node.forwarding.package import Deadline, Item, Package, Sent
 
 LEFTOVER_S = 3600.0  # older than any attempt that still runs
@@ -109,15 +110,7 @@ def _copy(item: Item, target: Path, deadline: Deadline) -> None:
 
 def _flush_folders(top: Path) -> None:
     for folder, _, _ in os.walk(top, topdown=False):
-        _flush_folder(Path(folder))
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        flush(Path(folder))
 
 
 def _replace(temporary: Path, final: Path) -> None:
@@ -129,4 +122,4 @@ def _replace(temporary: Path, final: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
     else:
         temporary.rename(final)
-    _flush_folder(final.parent)
+    flush(final.parent)

@@ -25,6 +25,7 @@ from pynetdicom.transport import AssociationSocket
 
 from node import logs
 from node.listener.request_items import known_items_only
+from node.sockets import shut
 
 if TYPE_CHECKING:
     from node.listener.acceptor import Acceptor
@@ -135,12 +136,12 @@ class GuardedSocket(AssociationSocket):
         """Cut the connection; whoever waits on it is woken."""
         connection = self.socket
         if connection is not None:
-            cut(connection)
+            shut(connection)
 
     def _shutdown_socket(self) -> None:
         connection = self.socket
         if connection is not None:
-            cut(connection)
+            shut(connection)
             connection.close()
 
     def _receive_into(self, view: memoryview, deadline: float) -> int:
@@ -265,14 +266,6 @@ class GuardedProvider(DULServiceProvider):
         pdu.reason_diagnostic = 0x00
         connection.send(pdu.encode())
         connection.shut()
-
-
-def cut(connection: socket.socket) -> None:
-    """Shut a connection down in both directions; one that is gone already is no error."""
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
 
 
 def acknowledge_now(connection: socket.socket) -> None:

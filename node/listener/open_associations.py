@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from node import logs
 from node.listener.access import Access, Caller, Refusal, host_of
 from node.listener.file_meta import Sender
-from node.listener.guards import cut
+from node.sockets import shut
 
 if TYPE_CHECKING:
     import socket
@@ -75,7 +75,7 @@ class OpenAssociations:
                 surplus["silent_connections"] = self._silent.pop(self._most_superfluous())
         for kind, each in surplus.items():
             self._refused(kind)
-            cut(each)
+            shut(each)
 
     def _most_superfluous(self) -> tuple[str, int]:
         """Return the oldest silent connection of the host that has most of them."""
@@ -149,4 +149,4 @@ class OpenAssociations:
         with self._lock:
             silent = list(self._silent.values())
         for connection in silent:
-            cut(connection)
+            shut(connection)

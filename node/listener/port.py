@@ -15,7 +15,8 @@ from pynetdicom.transport import AddressInformation, RequestHandler, ThreadedAss
 
 from node import logs
 from node.listener.acceptor import Acceptor, Parts
-from node.listener.guards import GuardedSocket, cut
+from node.listener.guards import GuardedSocket
+from node.sockets import shut
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
@@ -96,7 +97,7 @@ class Port(ThreadedAssociationServer):
             Connection(request, client_address, self)
         except BaseException:
             self.parts.associations.gone(source)
-            cut(request)
+            shut(request)
             request.close()
             raise
 
