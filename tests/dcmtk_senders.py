@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,7 @@ import pytest
 import data
 
 # I: Sending file: /in/0001.dcm  ...  I: Received Store Response (Success)
-LINE = re.compile(
-    r"I: (?:Sending file: (?P<file>.+)|Received Store Response \((?P<answer>.+)\))$", re.MULTILINE
-)
+LINE = re.compile(r"I: (?:Sending file: (?P<file>.+)|Received Store Response \((?P<answer>.+)\))$")
 NUMBER = "{:06d}"
 
 
@@ -37,8 +35,11 @@ def write_objects(folder: Path, count: int, *, series_uid: str, size: int = 32) 
     return files
 
 
-def storescu(port: int, files: Sequence[Path]) -> subprocess.Popen[str]:
-    """Start to send files over one association; skips where dcmtk is missing."""
+def storescu(port: int, files: Sequence[Path], *, pipe_bytes: int = -1) -> subprocess.Popen[str]:
+    """Start to send files over one association; skips where dcmtk is missing.
+
+    With a small pipe it cannot run far ahead of who reads what it says.
+    """
     program = shutil.which("storescu")
     if program is None:
         pytest.skip("dcmtk is not installed")
@@ -48,18 +49,24 @@ def storescu(port: int, files: Sequence[Path]) -> subprocess.Popen[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        pipesize=pipe_bytes,
         env=os.environ | {"TCP_NODELAY": "1"},
     )
 
 
-def acknowledged(process: subprocess.Popen[str], timeout_s: float = 300) -> set[Path]:
-    """Wait until a sender ends, however it does; return the files whose response was "Success"."""
-    _, output = process.communicate(timeout=timeout_s)
-    found, file = set(), None
-    for match in LINE.finditer(output):
-        if match["file"]:
-            file = Path(match["file"])
-        elif match["answer"] == "Success":
-            assert file is not None, "a response without a request"
-            found.add(file)
-    return found
+def acknowledgements(process: subprocess.Popen[str]) -> Iterator[Path]:
+    """Yield each file whose response was "Success" when that comes, until the sender ends, however it does."""
+    with process:
+        file = None
+        for line in process.stderr or ():
+            match = LINE.match(line)
+            if match and match["file"]:
+                file = Path(match["file"])
+            elif match and match["answer"] == "Success":
+                assert file is not None, "a response without a request"
+                yield file
+
+
+def acknowledged(process: subprocess.Popen[str]) -> set[Path]:
+    """Return the files whose response was "Success", when a sender has ended."""
+    return set(acknowledgements(process))
