@@ -25,6 +25,7 @@ from node.receipts import HEAD_BYTES, Receipt, frame, read_frame, receipts, shor
 from node.recovery import read_left_behind
 from node.registration import Registrar
 from node.registry.arrivals import Arrival
+from node.registry.associations import Ending, Opening
 from node.registry.repository import Repository
 from node.sockets import shut
 from node.spool import Spool
@@ -150,7 +151,7 @@ class RegistrarServer:
                 self._registrar.submit(arrival)
         if gone:
             listener.send({"taken": gone, "problem": self._registrar.problem})
-        while self._registrar.pending > MAX_PENDING and self._registrar.wait(PAUSE_S):
+        while self._registrar.waiting > MAX_PENDING and self._registrar.wait(PAUSE_S):
             pass
 
     def _arrival(self, receipt: Receipt, head: bytes) -> Arrival | None:
@@ -169,23 +170,13 @@ class RegistrarServer:
         noted = partial(listener.send, {"noted": [key]})
         if kind == "open":
             calling, called, source, at = values
-            self._registrar.open_association(
-                association,
-                calling_ae_title=calling,
-                called_ae_title=called,
-                source_address=source,
-                now=datetime.fromisoformat(at),
-                noted=noted,
+            self._registrar.note(
+                Opening(association, calling, called, source, datetime.fromisoformat(at)), noted
             )
         else:
             end, n_received, n_bytes, at = values
-            self._registrar.close_association(
-                association,
-                end,
-                n_received=n_received,
-                n_bytes=n_bytes,
-                now=datetime.fromisoformat(at),
-                noted=noted,
+            self._registrar.note(
+                Ending(association, end, datetime.fromisoformat(at), n_received, n_bytes), noted
             )
 
     def _tell(self, taken: Sequence[Arrival], problem: str | None) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 
 from node import logs
 from node.clock import utc_now
@@ -19,7 +18,7 @@ from node.errors import RegistryError, SpoolError
 from node.intake import take_in
 from node.recovery import recover
 from node.registry.arrivals import Arrival
-from node.registry.associations import End
+from node.registry.associations import Ending, Opening
 from node.registry.repository import Repository
 from node.spool import Spool
 
@@ -28,7 +27,7 @@ MAX_BATCH = 1000
 MAX_PENDING = 20_000  # about 60 MB; a registry that is so far behind counts as failing
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
-Note = Callable[[], None]
+Noted = Callable[[], None]
 Told = Callable[[Sequence[Arrival], str | None], None]
 
 log = logs.get("node.registration")
@@ -63,8 +62,8 @@ class Registrar:
         self.told: Told = _nobody
         self._changed = threading.Condition()
         self._arrivals: list[Arrival] = []
-        self._openings: list[tuple[Note, Note]] = []
-        self._endings: list[tuple[Note, Note]] = []
+        self._openings: list[tuple[Opening, Noted]] = []
+        self._endings: list[tuple[Ending, Noted]] = []
         self._is_busy = False
         self._is_urgent = False
         self._is_stopping = False
@@ -76,6 +75,12 @@ class Registrar:
         """How many instances are durable but not registered yet."""
         with self._changed:
             return len(self._arrivals)
+
+    @property
+    def waiting(self) -> int:
+        """How many instances and notes of associations wait to be written."""
+        with self._changed:
+            return len(self._arrivals) + len(self._openings) + len(self._endings)
 
     @property
     def problem(self) -> str | None:
@@ -103,50 +108,16 @@ class Registrar:
             self._arrivals.append(arrival)
             self._changed.notify_all()
 
-    def open_association(  # noqa: PLR0913 - the columns of an association
-        self,
-        association: str,
-        *,
-        calling_ae_title: str,
-        called_ae_title: str,
-        source_address: str,
-        now: datetime | None = None,
-        noted: Note = _nothing,
-    ) -> None:
-        """Have a new association noted, before what it brings; `noted` is called then. Returns at once."""
-        note = partial(
-            self._repository.open_association,
-            association,
-            calling_ae_title=calling_ae_title,
-            called_ae_title=called_ae_title,
-            source_address=source_address,
-            now=now or self._now(),
-        )
-        with self._changed:
-            self._openings.append((note, noted))
-            self._changed.notify_all()
+    def note(self, note: Opening | Ending, noted: Noted = _nothing) -> None:
+        """Have the begin of an association noted before what it brings, or its end after all that.
 
-    def close_association(  # noqa: PLR0913 - the columns of an association
-        self,
-        association: str,
-        end: End,
-        *,
-        n_received: int = 0,
-        n_bytes: int = 0,
-        now: datetime | None = None,
-        noted: Note = _nothing,
-    ) -> None:
-        """Have the end of an association noted, after all that it brought; then call `noted`."""
-        note = partial(
-            self._repository.close_association,
-            association,
-            end,
-            n_received=n_received,
-            n_bytes=n_bytes,
-            now=now or self._now(),
-        )
+        `noted` is called then. Returns at once.
+        """
         with self._changed:
-            self._endings.append((note, noted))
+            if isinstance(note, Opening):
+                self._openings.append((note, noted))
+            else:
+                self._endings.append((note, noted))
             self._changed.notify_all()
 
     def wait(self, timeout_s: float) -> bool:
@@ -215,9 +186,10 @@ class Registrar:
     def _work(self) -> str | None:
         """Write what waits; what could not be written keeps waiting. Return why, if anything does."""
         with self._changed:
-            openings, batch, endings = list(self._openings), self._arrivals[:MAX_BATCH], list(self._endings)
-            is_all = len(batch) == len(self._arrivals)
-        _write_down(openings, self._openings)
+            n_openings, n_endings = len(self._openings[:MAX_BATCH]), len(self._endings[:MAX_BATCH])
+            batch = self._arrivals[:MAX_BATCH]
+            is_all = len(batch) == len(self._arrivals) and n_openings == len(self._openings)
+        self._write_down(self._openings, n_openings)
         problem = None
         if batch:
             taken = take_in(self._repository, self._spool, batch, self._now())
@@ -226,9 +198,26 @@ class Registrar:
                 self._arrivals[: len(batch)] = taken.stuck
             stuck = set(map(id, taken.stuck))
             self.told([arrival for arrival in batch if id(arrival) not in stuck], problem)
-        if is_all and problem is None:
-            _write_down(endings, self._endings)
+        if is_all and problem is None:  # the end of an association comes after its begin and what it brought
+            self._write_down(self._endings, n_endings)
         return problem
+
+    def _write_down(
+        self, waiting: list[tuple[Opening, Noted]] | list[tuple[Ending, Noted]], count: int
+    ) -> None:
+        """Write the first notes that wait to the registry, in one transaction; then they wait no more."""
+        if not count:
+            return
+        some = waiting[:count]
+        notes = [note for note, _ in some]
+        self._repository.note_associations(
+            [note for note in notes if isinstance(note, Opening)],
+            [note for note in notes if isinstance(note, Ending)],
+        )
+        with self._changed:
+            del waiting[:count]
+        for _, noted in some:
+            noted()
 
     def _tell(self, problem: str | None) -> None:
         with self._changed:
@@ -243,12 +232,3 @@ class Registrar:
             self._changed.notify_all()
         if is_other:
             self.told((), problem)
-
-
-def _write_down(notes: Sequence[tuple[Note, Note]], waiting: list[tuple[Note, Note]]) -> None:
-    """Write notes to the registry, one after the other; those that are done wait no more."""
-    for each in notes:
-        note, noted = each
-        note()
-        waiting.remove(each)
-        noted()

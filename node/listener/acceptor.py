@@ -21,7 +21,7 @@ from node.listener.c_store import Command, Reception, StoreService
 from node.listener.commitment import LOOK_S as OWING_LOOK_S
 from node.listener.commitment import CommitmentService, CommitmentSession
 from node.listener.file_meta import Sender
-from node.listener.guards import GuardedProvider, GuardedSocket
+from node.listener.guards import WAKE, GuardedProvider, GuardedSocket
 from node.listener.messages import Messages, Request
 from node.listener.open_associations import OpenAssociations
 from node.listener.pdata import message
@@ -204,7 +204,7 @@ class Acceptor(Association):
         self._kill = True
         self._ending.set()
         self.dul.kill_dul()
-        self.dul.to_user_queue.put(None)  # type: ignore[arg-type]  # wakes the wait for a request
+        self.dul.to_user_queue.put(WAKE)  # the wait for a request
         self.guarded_socket.shut()
         self._news.set()
 

@@ -40,6 +40,7 @@ SEND_TIMEOUT_S = 30.0  # for a peer that does not read its answers
 BUSY_POLL_S = 0.001  # how long an outgoing answer may wait while requests come
 IDLE_POLL_S = 0.1
 IDLE_AFTER_S = 0.25
+WAKE: Any = None  # what a wait for a message of pynetdicom ends with when there is none
 NEGOTIATING = ("Sta1", "Sta2", "Sta3")  # PS3.8 table 9-1: no association yet
 
 log = logs.get("node.listener")
@@ -234,7 +235,7 @@ class GuardedProvider(DULServiceProvider):
             )
             self._abort_now()
         finally:
-            self.to_user_queue.put(None)  # type: ignore[arg-type]  # wakes the association, whatever it waits for
+            self.to_user_queue.put(WAKE)  # the association, whatever it waits for
 
     def _decode_pdu(self, bytestream: bytearray) -> tuple[Any, str]:
         decoded: tuple[Any, str] = super()._decode_pdu(bytearray(known_items_only(bytes(bytestream))))

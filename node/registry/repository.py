@@ -26,7 +26,7 @@ from node.registry import (
     results,
 )
 from node.registry.arrivals import Arrival, Registered
-from node.registry.associations import End
+from node.registry.associations import Ending, Opening
 from node.registry.commitments import CommitmentRequest
 from node.registry.database import writing
 from node.registry.history import record
@@ -82,32 +82,11 @@ class Repository:
             ledger.rebase(connection, corrections)
             record(connection, "registry.rebuilt", now, lines=len(corrections))
 
-    def open_association(
-        self,
-        association: str,
-        *,
-        calling_ae_title: str,
-        called_ae_title: str,
-        source_address: str,
-        now: datetime,
-    ) -> None:
-        """Note a new association. See `associations.opened`."""
+    def note_associations(self, openings: Sequence[Opening], endings: Sequence[Ending] = ()) -> None:
+        """Note new associations and how associations ended. See `associations.opened` and `.closed`."""
         with writing(self.engine) as connection:
-            associations.opened(
-                connection,
-                association,
-                calling_ae_title=calling_ae_title,
-                called_ae_title=called_ae_title,
-                source_address=source_address,
-                now=now,
-            )
-
-    def close_association(
-        self, association: str, end: End, *, n_received: int = 0, n_bytes: int = 0, now: datetime
-    ) -> None:
-        """Note how an association ended. See `associations.closed`."""
-        with writing(self.engine) as connection:
-            associations.closed(connection, association, end, n_received=n_received, n_bytes=n_bytes, now=now)
+            associations.opened(connection, openings)
+            associations.closed(connection, endings)
 
     def lose_associations(self, prefix: str, now: datetime, *, but: str = "") -> int:
         """Note as lost the open associations of a process that died. See `associations.lose_open`."""

@@ -94,9 +94,7 @@ def test_the_longest_association_request_costs_little(node) -> None:
     with RawPeer(node.port) as peer:
         peer.send(associate_rq(user=items))
         assert peer.receive()[0] in ("AC", "ABORT", "CLOSED", "RJ")
-    assert (
-        time.process_time() - started < 0.5
-    )  # of both sides; 0.2 s of it the listener's, on a quiet machine
+    assert time.process_time() - started < 2  # of both sides; 0.2 s of it the listener's, on a quiet machine
 
 
 # in an association

@@ -17,6 +17,7 @@ from node.completion import CompletionPolicy
 from node.completion_loop import CompletionLoop
 from node.errors import RegistryError
 from node.registry.arrivals import Outcome
+from node.registry.associations import Ending, Opening
 from node.registry.database import engine, migrate, read_engine, reading
 from node.registry.queries import research, research_columns
 from node.registry.repository import Repository
@@ -75,15 +76,13 @@ def test_the_migrations_make_the_tables_of_the_schema(repository):
 
 
 def test_a_series_goes_all_its_way(repository, server):
-    repository.open_association(
-        "a", calling_ae_title="SENDER", called_ae_title="PREPNODE", source_address="::1", now=NOON
-    )
+    repository.note_associations([Opening("a", "SENDER", "PREPNODE", "::1", NOON)])
     repository.register([arrival(index) for index in range(5)], NOON)
     outcomes = [
         each.outcome for each in repository.register([arrival(0), arrival(1, content="other")], after(1))
     ]
     assert outcomes == [Outcome.DUPLICATE, Outcome.CONFLICT]
-    repository.close_association("a", "released", n_received=7, now=after(1))
+    repository.note_associations([], [Ending("a", "released", after(1), n_received=7)])
     loop = CompletionLoop(
         repository, CompletionPolicy(settle_s=1), now=lambda: after(3), monotonic=lambda: 3.0
     )

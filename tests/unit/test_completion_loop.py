@@ -4,6 +4,7 @@ import pytest
 
 from node.completion import CompletionPolicy
 from node.completion_loop import CompletionLoop
+from node.registry.associations import Ending, Opening
 from node.registry.repository import Repository
 from phantoms import uid
 from registries import NOON, after, arrival, registry, rows
@@ -59,19 +60,13 @@ def receive(repository, clock, indices, association="a", **facts):
 
 
 def opened(repository, clock, association="a"):
-    repository.open_association(
-        association,
-        calling_ae_title="SENDER",
-        called_ae_title="PREPNODE",
-        source_address="::1",
-        now=clock.wall,
-    )
+    repository.note_associations([Opening(association, "SENDER", "PREPNODE", "::1", clock.wall)])
 
 
 def send(repository, clock, indices, association="a", end="released", **facts):
     opened(repository, clock, association)
     receive(repository, clock, indices, association, **facts)
-    repository.close_association(association, end, now=clock.wall)
+    repository.note_associations([], [Ending(association, end, clock.wall)])
 
 
 def series(repository):
@@ -128,7 +123,7 @@ def test_a_sender_that_stalls_is_waited_for(repository, clock, loop):
     for index in range(6):
         receive(repository, clock, [index])
         assert completed_at(loop, clock, until=clock.at + 9) is None
-    repository.close_association("a", "released", now=clock.wall)
+    repository.note_associations([], [Ending("a", "released", clock.wall)])
     assert completed_at(loop, clock) is not None
     assert series(repository)["revision"] == 1
 
@@ -165,7 +160,7 @@ def test_the_end_of_an_association_is_noticed_at_once(repository, clock, loop):
     receive(repository, clock, range(5))
     clock.go(3)
     assert loop.run_once() == []
-    repository.close_association("a", "released", now=clock.wall)
+    repository.note_associations([], [Ending("a", "released", clock.wall)])
     assert loop.run_once() == [(SERIES, 1)]
 
 

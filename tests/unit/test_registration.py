@@ -17,6 +17,7 @@ from node.part10 import read_file_meta
 from node.recovery import arrival_from_file, rebuild, recover
 from node.registration import Registrar
 from node.registry import database
+from node.registry.associations import Ending, Opening
 from node.registry.repository import Repository
 from node.spool import Spool
 from registries import NOON, arrival, registry, rows
@@ -126,17 +127,19 @@ def test_two_objects_of_one_uid_are_both_kept(registrar, repository, spool):
 
 def test_the_end_of_an_association_comes_after_what_it_brought(registrar, repository, spool, monkeypatch):
     order = []
-    for name in ("open_association", "register", "close_association"):
+    for name in ("note_associations", "register"):
         real = getattr(repository, name)
         monkeypatch.setattr(
-            repository, name, lambda *a, name=name, real=real, **k: (order.append(name), real(*a, **k))[1]
+            repository, name, lambda *a, name=name, real=real: (order.append((name, *a)), real(*a))[1]
         )
-    registrar.close_association("a", "released", n_received=1)
-    registrar.open_association("a", calling_ae_title="S", called_ae_title="P", source_address="::1")
+    opening, ending = Opening("a", "S", "P", "::1", NOON), Ending("a", "released", NOON, n_received=1)
+    registrar.note(ending)
+    registrar.note(opening)
     registrar.submit(receive(spool, contents()[0]))
     registrar.start()
     assert registrar.flush(WAIT_S)
-    assert order == ["open_association", "register", "close_association"]
+    assert [name for name, *_ in order] == ["note_associations", "register", "note_associations"]
+    assert (order[0][1:], order[2][1:]) == (([opening], []), ([], [ending]))
     assert rows(repository.engine, "association")[0]["end"] == "released"
 
 

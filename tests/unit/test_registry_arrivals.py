@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from node.registry.arrivals import Outcome
+from node.registry.associations import Ending, Opening
 from node.registry.repository import Repository
 from node.registry.states import SeriesState
 from phantoms import uid
@@ -161,13 +162,11 @@ def test_a_value_that_breaks_the_standard_does_not_break_the_registry(repository
 
 
 def test_the_end_of_an_association_makes_its_series_due(repository):
-    repository.open_association(
-        "a", calling_ae_title="SENDER", called_ae_title="PREPNODE", source_address="::1", now=NOON
-    )
+    repository.note_associations([Opening("a", "SENDER", "PREPNODE", "::1", NOON)])
     repository.register([arrival(0), arrival(0, series="other", association="b")], NOON)
     repository.set_due(SERIES, after(10))
     repository.set_due(uid("other"), after(10))
-    repository.close_association("a", "released", n_received=1, n_bytes=1000, now=after(2))
+    repository.note_associations([], [Ending("a", "released", after(2), n_received=1, n_bytes=1000)])
     assert series(repository)["due_at"] is None
     assert series(repository, "other")["due_at"] == after(10)
     (row,) = rows(repository.engine, "association")
@@ -175,11 +174,11 @@ def test_the_end_of_an_association_makes_its_series_due(repository):
 
 
 def test_associations_of_a_process_that_died_are_lost(repository):
-    for name in ("listener-0.1", "listener-0.2", "listener-1.1"):
-        repository.open_association(
-            name, calling_ae_title="S", called_ae_title="P", source_address="::1", now=NOON
-        )
-    repository.close_association("listener-0.1", "released", now=after(1))
+    names = ("listener-0.1", "listener-0.2", "listener-1.1")
+    repository.note_associations(
+        [Opening(name, "S", "P", "::1", NOON) for name in names],
+        [Ending("listener-0.1", "released", after(1))],
+    )
     assert repository.lose_associations("listener-0.", after(9)) == 1
     ends = {row["id"]: row["end"] for row in rows(repository.engine, "association")}
     assert ends == {"listener-0.1": "released", "listener-0.2": "lost", "listener-1.1": None}

@@ -8,6 +8,7 @@ from sqlalchemy import inspect
 from commitments import CT
 from node.errors import IllegalMoveError, RegistryError
 from node.registry import database, due, queries
+from node.registry.associations import Opening
 from node.registry.commitments import CommitmentRequest
 from node.registry.database import engine, migrate, writing
 from node.registry.repository import Repository
@@ -103,8 +104,7 @@ def test_an_association_that_ends_with_the_result_makes_it_due_at_once(repositor
 
 
 def test_a_result_for_an_association_whose_process_died_does_not_wait_for_it(repository):
-    who = {"calling_ae_title": "SCANNER", "called_ae_title": "PREPNODE", "source_address": "10.0.0.7"}
-    repository.open_association("host-0:1", **who, now=NOON)
+    repository.note_associations([Opening("host-0:1", "SCANNER", "PREPNODE", "10.0.0.7", NOON)])
     repository.commitment_requested(asked(), NOON)
     repository.commitment_judged("t", [0, 0], NOON)
     repository.commitment_handed_over(1, until=after(30))

@@ -1,6 +1,7 @@
 import pytest
 
 from node.registry import queries
+from node.registry.associations import Opening
 from node.registry.repository import Repository
 from phantoms import uid
 from registries import NOON, after, arrival, registry, report
@@ -99,8 +100,8 @@ def test_states_are_counted(repository):
 
 
 def test_associations_are_listed_with_the_latest_first(repository):
-    for second, name in enumerate(("first", "second")):
-        repository.open_association(
-            name, calling_ae_title="S", called_ae_title="P", source_address="::1", now=after(second)
-        )
+    names = ("first", "second")
+    repository.note_associations(
+        [Opening(name, "S", "P", "::1", after(second)) for second, name in enumerate(names)]
+    )
     assert [row["id"] for row in queries.associations_list(repository.engine)] == ["second", "first"]

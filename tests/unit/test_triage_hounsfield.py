@@ -128,7 +128,7 @@ def test_a_large_volume_is_counted_in_time():
     counted = histogram(made)
     elapsed = time.perf_counter() - started
     assert counted.share(-1100, -900) == pytest.approx(np.mean(values[:4] < -900), abs=0.01)
-    assert elapsed < 1.0  # 0.15 s on two quiet cores
+    assert elapsed < 5  # 0.15 s on two quiet cores; the rest is for a busy machine
 
 
 def test_quantiles_and_modes_agree_with_a_naive_count():
