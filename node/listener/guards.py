@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.timer import Timer
 from pynetdicom.transport import AssociationSocket
@@ -239,6 +239,8 @@ class GuardedProvider(DULServiceProvider):
 
     def _decode_pdu(self, bytestream: bytearray) -> tuple[Any, str]:
         decoded: tuple[Any, str] = super()._decode_pdu(bytearray(known_items_only(bytes(bytestream))))
+        if isinstance(decoded[0], A_ASSOCIATE_RQ):
+            _check_contexts(decoded[0])
         return decoded
 
     def restart_idle_timer(self) -> None:
@@ -275,3 +277,16 @@ def acknowledge_now(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
     except OSError:
         return
+
+
+def _check_contexts(request: A_ASSOCIATE_RQ) -> None:
+    """Refuse what pynetdicom would fail at in the middle of a negotiation. Source: PS3.8 table 9-13.
+
+    Raises:
+        ValueError: a presentation context proposes nothing.
+    """
+    for context in request.presentation_context:
+        if not context.abstract_syntax or not any(context.transfer_syntax):
+            raise ValueError(
+                f"presentation context {context.context_id} is proposed without abstract or transfer syntax"
+            )

@@ -48,6 +48,28 @@ def test_silent_connections_delay_nobody(node) -> None:
         peer.socket.close()
 
 
+@pytest.mark.parametrize(
+    "proposed",
+    [
+        b"",
+        item(0x30, b"1.2.840.10008.1.1"),
+        item(0x40, b"1.2.840.10008.1.2"),
+        item(0x30, b"") + item(0x40, b"1.2.840.10008.1.2"),
+        item(0x30, b"1.2.840.10008.1.1") + item(0x40, b""),
+    ],
+    ids=["nothing", "no transfer syntax", "no abstract syntax", "empty abstract", "empty transfer"],
+)
+def test_a_context_that_proposes_nothing_ends_the_request_with_a_line(node, proposed: bytes, capsys) -> None:
+    request = associate_rq()
+    context = item(0x20, bytes((7, 0, 0, 0)) + proposed)
+    with RawPeer(node.port) as peer:
+        peer.send(pdu(1, request[6:74] + context + request[74:]))
+        assert peer.receive()[0] == "ABORT"
+    works(node)
+    told = capsys.readouterr()
+    assert "Traceback" not in told.out + told.err
+
+
 def test_half_a_header_is_given_up(node) -> None:
     peers = [RawPeer(node.port) for _ in range(20)]
     for peer in peers:
