@@ -180,14 +180,22 @@ class RegistrarServer:
             )
 
     def _tell(self, taken: Sequence[Arrival], problem: str | None) -> None:
-        """Tell each listener what of its own is registered, and all of them what hinders."""
+        """Tell each listener what of its own is registered, and all of them what hinders.
+
+        What was left behind may have been found by a listener that did not receive it, so all hear of that.
+        """
         names: dict[str, list[str]] = {}
+        left_behind: list[str] = []
         for arrival in taken:
-            names.setdefault(arrival.path.name.partition(".")[0], []).append(arrival.path.name)
+            name = arrival.path.name
+            if arrival.association is None:
+                left_behind.append(name)
+            else:
+                names.setdefault(name.partition(".")[0], []).append(name)
         with self._lock:
             listeners = list(self._listeners.values())
         for listener in listeners:
-            listener.tell(names.get(listener.owner, ()), problem)
+            listener.tell([*names.get(listener.owner, ()), *left_behind], problem)
 
 
 class _Listener:

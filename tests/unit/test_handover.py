@@ -44,10 +44,10 @@ class Process:
 class Listener:
     """A listener as the registrar knows it: a spool of its own, and a way to tell."""
 
-    def __init__(self, folder: Path, run: str = "host-0:1-") -> None:
+    def __init__(self, folder: Path, run: str = "host-0:1-", owner: str = "host-0") -> None:
         self.folder = folder
-        self.spool = Spool(folder / "spool", "host-0")
-        self.handover = Handover(socket_path(folder), "host-0", run)
+        self.spool = Spool(folder / "spool", owner)
+        self.handover = Handover(socket_path(folder), owner, run)
 
     def receive(self, content: bytes, *, association: str = "host-0:1-1") -> tuple[Receipt, bytes]:
         """Make an instance durable; return its receipt and its head."""
@@ -180,6 +180,21 @@ def test_a_new_listener_tells_what_its_predecessor_left(tmp_path, process):
     assert_registered_once(process, 5)
     assert list((tmp_path / "spool" / "tmp").iterdir()) == []
     after.stop()
+
+
+def test_a_listener_hears_of_what_it_found_of_another_that_died(tmp_path, process):
+    other = Listener(tmp_path, owner="host-1")
+    for content in contents():
+        other.receive(content)
+    other.spool.close()
+    listener = Listener(tmp_path)
+    for path in listener.spool.recover():
+        assert path.name.startswith("host-1.")
+        listener.handover.submit(Receipt(path.name, is_recovered=True))
+    listener.handover.start()
+    assert listener.handover.flush(WAIT_S)
+    assert_registered_once(process, 5)
+    listener.stop()
 
 
 def test_associations_are_noted_in_order_and_those_of_an_earlier_run_are_lost(tmp_path, process, listener):
