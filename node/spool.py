@@ -23,6 +23,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -180,7 +181,8 @@ class Spool:
             dead = {owner for owner in map(_owner, (*tmp, *new)) if self._is_left_behind(owner)}
             for name in tmp:
                 if _owner(name) in dead:
-                    os.unlink(name, dir_fd=self._folders.tmp)
+                    with suppress(FileNotFoundError):  # another process recovers at the same time
+                        os.unlink(name, dir_fd=self._folders.tmp)
         except OSError as error:
             raise failure(error, f"{self.root}: the spool cannot be recovered") from error
         yield from (self.root / "new" / name for name in sorted(new) if _owner(name) in dead)

@@ -208,6 +208,28 @@ def test_recovery_takes_over_from_an_owner_that_does_not_come_back(tmp_path):
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_two_processes_may_recover_at_the_same_time(tmp_path, monkeypatch):
+    dead = Spool(tmp_path, "import-4711")
+    path, _ = received(dead)
+    for _ in range(3):
+        dead.open().write(b"half")
+    dead.close()
+    first, second = Spool(tmp_path, "one"), Spool(tmp_path, "two")
+    found = []
+    real = os.unlink
+
+    def unlink(name, **where) -> None:
+        if where and not found:  # the other one is faster, in the middle of this one's recovery
+            found.append([])
+            found[0] = list(second.recover())
+        real(name, **where)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    assert list(first.recover()) == [path]
+    assert found == [[path]]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 def test_only_one_node_can_lock_a_spool(tmp_path):
     first, second = Spool(tmp_path, "one"), Spool(tmp_path, "two")
     first.lock()
