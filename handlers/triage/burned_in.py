@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pydicom.errors import BytesLengthException
+
 from handlers.model import Finding, Instance, Series, Severity
 from handlers.triage import header
 from handlers.triage.targets import some, targets
 
 OVERLAY_GROUPS = range(0x6000, 0x6020, 2)  # PS3.3 C.9.2
-OVERLAY_DATA = 0x3000
+OVERLAY_DATA, OVERLAY_BITS_ALLOCATED, OVERLAY_BIT_POSITION = 0x3000, 0x0100, 0x0102
 
 
 def burned_in_annotation(series: Series) -> list[Finding]:
@@ -28,17 +30,41 @@ def burned_in_annotation(series: Series) -> list[Finding]:
 
 
 def overlay_planes(series: Series) -> list[Finding]:
-    """Find overlay planes, which may hold text and are part of no output (DEI-BIA-003)."""
+    """Find overlay planes, which may hold text and are part of no output (DEI-BIA-003).
+
+    Planes of their own, and the retired kind that lies in bits of the pixels which hold no value: its
+    OverlayBitsAllocated is that of the pixels, and OverlayBitPosition names the bit.
+    Source: PS3.3 C.9.2; PS3.3-2004 C.9.2 for the retired kind.
+    """
     found = []
     for target in targets(series):
         drawn = [each for each in target.instances if _has_overlay(each)]
-        if drawn:
-            message = f"{len(drawn)} of {len(target.instances)} images have overlay planes"
-            found.append(
-                target.finding("DEI-BIA-003", Severity.INFO, message, {"SOPInstanceUID": some(drawn)})
-            )
+        embedded = [each for each in target.instances if _has_embedded_overlay(each)]
+        if drawn or embedded:
+            both = {each.sop_instance_uid: each for each in (*drawn, *embedded)}
+            message = f"{len(both)} of {len(target.instances)} images have overlay planes"
+            evidence = {"SOPInstanceUID": some(both.values()), "in_unused_bits": len(embedded)}
+            found.append(target.finding("DEI-BIA-003", Severity.INFO, message, evidence))
     return found
 
 
 def _has_overlay(instance: Instance) -> bool:
     return any((group << 16) | OVERLAY_DATA in instance.header for group in OVERLAY_GROUPS)
+
+
+def _has_embedded_overlay(instance: Instance) -> bool:
+    return any(
+        _number(instance, group << 16 | OVERLAY_BITS_ALLOCATED) > 1
+        or _number(instance, group << 16 | OVERLAY_BIT_POSITION) > 0
+        for group in OVERLAY_GROUPS
+    )
+
+
+def _number(instance: Instance, tag: int) -> float:
+    """Return a number of a repeating group, which has no keyword; 0 when there is none."""
+    if tag not in instance.header:
+        return 0.0
+    try:
+        return float(instance.header[tag].value)
+    except (TypeError, ValueError, BytesLengthException):
+        return 0.0

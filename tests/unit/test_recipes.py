@@ -29,6 +29,8 @@ def test_every_key_of_a_profile_arrives():
         "resample_variable": True,
         "accept_kernels": ("smooth",),
         "need_phase": True,
+        "presentation_intent": "FOR PROCESSING",
+        "crop_region": True,
         "dtype": "float32",
         "save_padding_mask": True,
         "policy": {"GEO-005": "REJECT"},
