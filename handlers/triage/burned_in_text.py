@@ -49,7 +49,9 @@ def _lit(volume: Volume, limits: Mapping[str, Any]) -> NDArray[np.bool_] | None:
         return None
     picked = np.unique(np.linspace(0, len(values) - 1, limits["frames"]).astype(int))
     border = _border(values.shape[1:], limits["border"])
-    low, high = float(values.min()), float(values.max())
+    low, high = (volume.measured.get(key) for key in ("min", "max"))  # saves two passes over a large stack
+    if low is None or high is None:
+        low, high = float(values.min()), float(values.max())
     if not high > low:
         return None
     counts = np.zeros(values.shape[1:], np.int32)
