@@ -24,19 +24,22 @@ def recognisable_face(series: Series) -> list[Finding]:
     """Find head CT and MR of 2 mm and finer that show the skin of the front (DEI-FACE-001).
 
     RecognizableVisualFeatures YES is believed; NO is believed when no nose shows. Without the
-    attribute, skin with air in front of it is enough: a face cut off by the field of view, or removed, has
-    none. The node removes no face. Source: PS3.3 C.7.6.1 (0028,0302).
+    attribute, skin with air in front of it is enough: a face cut off by the field of view has none. Where no
+    text names the part of the body, a nose tells a head. The node removes no face.
+    Source: PS3.3 C.7.6.1 (0028,0302).
     """
     found = []
     limits = table("privacy")["face"]
     for volume in measured(series, "CT", "MR"):
         if volume.geometry is None or max(volume.geometry.spacing_mm) > limits["max_spacing_mm"]:
             continue
-        if not any(first(header.text(volume.frames[0], keyword), limits["head"]) for keyword in TEXTS):
+        is_named = any(first(header.text(volume.frames[0], keyword), limits["head"]) for keyword in TEXTS)
+        if not is_named and header.text(volume.frames[0], "BodyPartExamined"):
             continue
         stated = header.text(volume.frames[0], "RecognizableVisualFeatures").upper()
         surface = _surface(volume, limits)
-        if stated != "YES" and not _shows_face(surface, stated, limits):
+        needs_nose = stated == "NO" or not is_named
+        if not (stated == "YES" and is_named) and not _shows_face(surface, limits, needs_nose=needs_nose):
             continue
         evidence = {
             "spacing_mm": list(volume.geometry.spacing_mm),
@@ -49,13 +52,13 @@ def recognisable_face(series: Series) -> list[Finding]:
     return found
 
 
-def _shows_face(surface: Mapping[str, float] | None, stated: str, limits: Mapping[str, Any]) -> bool:
+def _shows_face(surface: Mapping[str, float] | None, limits: Mapping[str, Any], *, needs_nose: bool) -> bool:
     if surface is None:
         return False
     width, height = limits["surface_mm"]
     if surface["surface_width_mm"] < width or surface["surface_height_mm"] < height:
         return False
-    return stated != "NO" or surface["nose_height_mm"] >= limits["nose_height_mm"]
+    return not needs_nose or surface["nose_height_mm"] >= limits["nose_height_mm"]
 
 
 def _surface(volume: Volume, limits: Mapping[str, Any]) -> dict[str, float] | None:
@@ -67,6 +70,7 @@ def _surface(volume: Volume, limits: Mapping[str, Any]) -> dict[str, float] | No
     if standing is None:
         return None
     head, (height_mm, depth_mm, width_mm) = standing
+    head = head[:, :-1] & head[:, 1:]  # a single bright voxel in the air is noise
     if not head.any():
         return None
     first_skin = head.argmax(axis=1)  # (height, width): index from the front

@@ -189,9 +189,22 @@ def test_thick_slices_show_no_face():
     assert head_scan(head(spacing_mm=2.5), spacing_mm=2.5) == []
 
 
-@pytest.mark.parametrize("texts", [{"BodyPartExamined": "CHEST"}, {"BodyPartExamined": None}])
-def test_other_parts_of_the_body_have_none(texts):
-    assert head_scan(**texts) == []
+def test_other_parts_of_the_body_have_none():
+    assert head_scan(BodyPartExamined="CHEST") == []
+
+
+def test_where_no_text_names_the_part_a_nose_tells_a_head():
+    assert codes(head_scan(BodyPartExamined=None)) == ["DEI-FACE-001"]
+    assert head_scan(head(nose=False), BodyPartExamined=None) == []
+
+
+def test_noise_in_the_air_hides_no_face_and_makes_none():
+    rng = np.random.default_rng(4)
+    for nose, expected in ((True, 36), (False, 0)):
+        values = head(inside=400, outside=0, nose=nose)
+        noisy = np.hypot(values + rng.normal(0, 15, values.shape), rng.normal(0, 15, values.shape))
+        finding = only(head_scan(noisy, "MR"))
+        assert finding.evidence["nose_height_mm"] == pytest.approx(expected, abs=6)
 
 
 @pytest.mark.parametrize("texts", [{"SeriesDescription": "t1_mprage_sag"}, {"ProtocolName": "Schädel nativ"}])
