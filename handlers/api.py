@@ -51,6 +51,7 @@ class Recipe:
     `need_phase`: a volume without a contrast phase is held (CON-002).
     `presentation_intent`: "FOR PRESENTATION" or "FOR PROCESSING" alone is taken (MAM-005); "" takes both.
     `crop_region`: crop ultrasound to its B-mode region.
+    `leaves_hospital`: what may carry text in its pixels is held (DEI-BIA-004).
     `policy`: finding code -> verdict, instead of the verdict of its severity.
     `rules`, `steps`, `writers`: names of further plug-ins, run after the built-in ones in this order.
     `release`: a person has looked and released what was held; QUARANTINE becomes ACCEPT_WARN.
@@ -68,6 +69,7 @@ class Recipe:
     need_phase: bool = False
     presentation_intent: str = ""
     crop_region: bool = False
+    leaves_hospital: bool = False
     dtype: str = "auto"
     save_padding_mask: bool = False
     policy: Mapping[str, Verdict] = field(default_factory=dict)

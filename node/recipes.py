@@ -36,6 +36,7 @@ def recipe_of(profile: str, config: Config, *, release: bool = False) -> Recipe:
         need_phase=keys.need_phase,
         presentation_intent=keys.presentation_intent,
         crop_region=keys.crop_region,
+        leaves_hospital=keys.leaves_hospital,
         dtype=keys.dtype,
         save_padding_mask=keys.save_padding_mask,
         policy={code: Verdict(verdict) for code, verdict in keys.policy.items()},

@@ -149,6 +149,7 @@ def header_rules(recipe: Recipe) -> tuple[NamedRule, ...]:
         ("accepted_kernels", kernel.AcceptedKernels(recipe.accept_kernels)),
         ("contrast_phase", contrast_phase.ContrastPhase(recipe.need_phase)),
         *AFTER_CONTRAST,
+        ("cleared_to_leave", burned_in.ClearedToLeave(recipe.leaves_hospital, recipe.crop_region)),
         ("presentation_intent", mammography.PresentationIntent(recipe.presentation_intent)),
     )
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 CODE = re.compile(r'"([A-Z]{3}(?:-[A-Z]{2,3})?-\d{3})"')
 PUBLISHED = (
     *(f"ING-{n:03}" for n in range(1, 14)), *(f"TRI-SC-{n:03}" for n in (1, 2, 3)), *(f"TRI-OBJ-{n:03}" for n in range(1, 5)),
-    "TRI-LOC-001", "TRI-LOC-002", *(f"TRI-DER-{n:03}" for n in range(1, 7)), *(f"DEI-BIA-{n:03}" for n in (1, 2, 3)),
+    "TRI-LOC-001", "TRI-LOC-002", *(f"TRI-DER-{n:03}" for n in range(1, 7)), *(f"DEI-BIA-{n:03}" for n in (1, 2, 3, 4)),
     "DEI-FACE-001",
     *(f"LOS-{n:03}" for n in (1, 2, 3)), *(f"MOD-{n:03}" for n in (1, 2, 3)), *(f"SPL-{n:03}" for n in range(1, 10)),
     *(f"GEO-{n:03}" for n in range(1, 21)), *(f"CON-{n:03}" for n in range(1, 11)), *(f"GAT-{n:03}" for n in (1, 2, 3, 4, 5, 8, 9)),

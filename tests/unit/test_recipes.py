@@ -31,6 +31,7 @@ def test_every_key_of_a_profile_arrives():
         "need_phase": True,
         "presentation_intent": "FOR PROCESSING",
         "crop_region": True,
+        "leaves_hospital": True,
         "dtype": "float32",
         "save_padding_mask": True,
         "policy": {"GEO-005": "REJECT"},

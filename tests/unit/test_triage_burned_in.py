@@ -116,6 +116,42 @@ def test_an_overlay_that_is_described_but_not_there_is_not_noted():
     assert burned_in.overlay_planes(series(empty)) == []
 
 
+def leaving(made, **options):
+    return burned_in.ClearedToLeave(**{"is_wanted": True, **options})(series(made))
+
+
+@pytest.mark.parametrize("value", [None, "", "YES", "MAYBE"])
+def test_what_leaves_must_say_that_it_carries_no_text(value):
+    finding = only(leaving(volume("CT", slices=3, BurnedInAnnotation=lambda k: value if k == 1 else "NO")))
+    assert (finding.code, finding.severity) == ("DEI-BIA-004", Severity.REVIEW)
+    assert finding.evidence["without_statement"] == 1
+
+
+@pytest.mark.parametrize(
+    ("modality", "attributes", "kind"),
+    [
+        ("US", {}, "ultrasound"),
+        ("XA", {}, "XA"),
+        ("CR", {"ConversionType": "DF"}, "digitized film"),
+        ("CT", {"sop_class": "1.2.840.10008.5.1.4.1.1.7"}, "secondary capture"),
+    ],
+)
+def test_kinds_that_often_carry_text_do_not_leave_on_their_word(modality, attributes, kind):
+    made = volume(modality, slices=1, BurnedInAnnotation="NO", **attributes)
+    assert only(leaving(made)).evidence["kinds"] == [kind]
+
+
+def test_what_says_no_leaves_and_so_does_ultrasound_that_is_cropped():
+    assert leaving(volume("CT", BurnedInAnnotation="NO")) == []
+    assert leaving(volume("DX", slices=1, BurnedInAnnotation="NO")) == []
+    assert leaving(volume("US", slices=1), crops_ultrasound=True) == []
+    assert codes(leaving(volume("CT", slices=1), crops_ultrasound=True)) == ["DEI-BIA-004"]
+
+
+def test_images_that_stay_need_no_statement():
+    assert leaving(volume("CT"), is_wanted=False) == []
+
+
 # -- faces ---------------------------------------------------------------------------------------
 
 
