@@ -49,6 +49,9 @@ class Recipe:
     `resample_variable`: resample unevenly spaced slices to an even grid (GEO-006).
     `accept_kernels`: classes that the profile takes (smooth, medium, sharp, unknown); empty takes all.
     `need_phase`: a volume without a contrast phase is held (CON-002).
+    `presentation_intent`: "FOR PRESENTATION" or "FOR PROCESSING" alone is taken (MAM-005); "" takes both.
+    `crop_region`: crop ultrasound to its B-mode region.
+    `leaves_hospital`: what may carry text in its pixels is held (DEI-BIA-004).
     `policy`: finding code -> verdict, instead of the verdict of its severity.
     `rules`, `steps`, `writers`: names of further plug-ins, run after the built-in ones in this order.
     `release`: a person has looked and released what was held; QUARANTINE becomes ACCEPT_WARN.
@@ -64,6 +67,9 @@ class Recipe:
     resample_variable: bool = False
     accept_kernels: tuple[str, ...] = ()
     need_phase: bool = False
+    presentation_intent: str = ""
+    crop_region: bool = False
+    leaves_hospital: bool = False
     dtype: str = "auto"
     save_padding_mask: bool = False
     policy: Mapping[str, Verdict] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from handlers import attributes
+from handlers.breast_views import views_of
 from handlers.errors import MalformedAttributeError
 from handlers.model import Series, SiblingSeries
 
@@ -37,7 +38,8 @@ def with_siblings(series: Sequence[Series]) -> list[Series]:
     """Fill `Series.study` with the header facts of the other series of the same study.
 
     The facts are those of the first instance of each, as JSON would hold them: text, number, or a
-    list; an attribute that is absent, empty or broken is left out.
+    list; an attribute that is absent, empty or broken is left out. Of mammograms, `breast_views` says what
+    every instance shows.
     """
     facts = {each.series_instance_uid: _facts(each) for each in series}
     studies: dict[str, list[str]] = defaultdict(list)
@@ -55,7 +57,10 @@ def _facts(series: Series) -> dict[str, Any]:
         return {}
     header = series.instances[0].header
     found = {keyword: _fact(header, keyword) for keyword in (*TEXTS, *NUMBERS)}
-    return {keyword: value for keyword, value in found.items() if value is not None}
+    facts = {keyword: value for keyword, value in found.items() if value is not None}
+    if views := views_of(series.instances):
+        facts["breast_views"] = views
+    return facts
 
 
 def _fact(header: Dataset, keyword: str) -> Any:

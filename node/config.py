@@ -183,6 +183,9 @@ class Profile(Section):
     resample_variable: bool = False
     accept_kernels: tuple[Literal["smooth", "medium", "sharp", "unknown"], ...] = ()
     need_phase: bool = False
+    presentation_intent: Literal["", "FOR PRESENTATION", "FOR PROCESSING"] = ""
+    crop_region: bool = False
+    leaves_hospital: bool = False
     dtype: Literal["auto", "float32", "int16"] = "auto"
     save_padding_mask: bool = False
     policy: dict[str, VerdictName] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "findings.md"
 TOPICS = {
     "ING": "Arrival",
     "TRI": "Kind of object",
-    "DEI": "Burned-in annotation",
+    "DEI": "What identifies a person in the picture",
     "LOS": "Lossy compression",
     "MOD": "Modality",
     "SPL": "Division into volumes",

@@ -15,6 +15,7 @@ from handlers.normalization.orientation import Reorient
 from handlers.normalization.padding import mark_declared_padding, mark_undeclared_padding
 from handlers.normalization.placement import place_in_space
 from handlers.normalization.polarity import set_polarity
+from handlers.normalization.region import CropToRegion
 from handlers.normalization.resampling import Resample
 from handlers.normalization.statistics import measure_values
 from handlers.normalization.stored_values import decode_stored_values
@@ -39,6 +40,7 @@ def canonical_steps(recipe: Recipe) -> tuple[Step, ...]:
         PluginError: a step is named that no installed package offers.
     """
     return (
+        CropToRegion(recipe.crop_region),
         RepairGaps(recipe.resample_variable),
         correct_tilt,
         Reorient(recipe.orientation),

@@ -6,11 +6,14 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from handlers.breast_views import described_view
+from handlers.frame_times import frame_times
 from handlers.geometry import axis_codes
 from handlers.model import Finding, Outcome, Product, Verdict, Volume, volume_facts
 from handlers.outputs import slices
 from handlers.outputs.json_values import plain, readable
 from handlers.outputs.nifti import affine_ras
+from handlers.pixel_scale import described_scale
 
 SCHEMA_VERSION = "1.0"
 FILE_NAME = "report.json"
@@ -90,6 +93,9 @@ def volume_as_data(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[s
         "contrast": facts.get("contrast"),
         "cardiac": facts.get("cardiac"),
         "respiratory": facts.get("respiratory"),
+        "view": described_view(volume),
+        "pixel_spacing": described_scale(volume),
+        "frame_times": frame_times(volume),
         "lossy": bool(lossy["is_lossy"]),
         "lossy_ratio": lossy.get("ratio"),
         "polarity_inverted": volume.polarity_inverted,

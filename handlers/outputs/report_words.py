@@ -26,6 +26,12 @@ UNIT_NAMES = {
     "{counts}": "counts",
     "1": "arbitrary units",
 }
+SIDES = {"L": "left", "R": "right", "B": "both"}
+PLANES = {
+    "patient": "in the patient",
+    "detector": "at the detector; sizes in the patient are smaller",
+    "estimated": "in the patient, estimated from the magnification",
+}
 DIRECTIONS = {"L": "left", "R": "right", "A": "front", "P": "back", "S": "head", "I": "feet"}
 CONTRAST = {
     "NON_CONTRAST": "no contrast agent",
@@ -82,6 +88,8 @@ def facts(volume: Mapping[str, Any]) -> list[Fact]:
         _contrast(volume["contrast"]),
         _cycle("Cardiac phase", volume["cardiac"]),
         _cycle("Respiratory phase", volume["respiratory"]),
+        _view(volume.get("view")),
+        _scale(volume.get("pixel_spacing")),
         _lossy(volume),
         _tilt(volume["shear_deg"]),
         _count("Missing slices", volume["missing_slices"]),
@@ -187,6 +195,20 @@ def _contrast(contrast: Any) -> Fact | None:
     label = CONTRAST.get(str(contrast.get("label")), str(contrast.get("label")))
     confidence = contrast.get("confidence")
     return "Contrast phase", label if confidence is None else f"{label}, confidence {confidence:.0%}"
+
+
+def _view(view: Any) -> Fact | None:
+    if not view:
+        return None
+    side = SIDES.get(str(view.get("ImageLaterality")), "side unknown")
+    told = [f"{side} {view.get('view') or 'view unknown'}", *view.get("modifiers", ()), str(view.get("kind"))]
+    return "View", ", ".join(told)
+
+
+def _scale(scale: Any) -> Fact | None:
+    if not scale or scale.get("value_mm") is None:
+        return None
+    return "Pixel size holds", PLANES.get(str(scale.get("plane")), "in a plane that is not known")
 
 
 def _cycle(name: str, cycle: Any) -> Fact | None:

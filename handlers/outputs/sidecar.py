@@ -14,13 +14,16 @@ from typing import Any
 
 from handlers import attributes
 from handlers.api import per_volume
+from handlers.breast_views import described_view
 from handlers.errors import MalformedAttributeError
+from handlers.frame_times import frame_times
 from handlers.geometry import axis_codes
 from handlers.model import Frame, Outcome, Product, Verdict, Volume, volume_facts
 from handlers.outputs import report, slices
 from handlers.outputs.json_values import plain, readable
 from handlers.outputs.nifti import affine_ras
 from handlers.outputs.provenance import software_version, sop_uid_digest, volume_uid
+from handlers.pixel_scale import described_scale
 
 SCHEMA_VERSION = "1.0"
 # DICOM keyword -> (name in the sidecar, factor). BIDS 1.10 names and units (seconds) where BIDS has
@@ -36,7 +39,17 @@ NUMBERS: Mapping[str, tuple[str, float]] = {
     "SpacingBetweenSlices": ("SpacingBetweenSlices", 1.0),
     "KVP": ("KVP", 1.0),
     "XRayTubeCurrent": ("XRayTubeCurrent", 1.0),
+    "PositionerPrimaryAngle": ("PositionerPrimaryAngle", 1.0),
+    "PositionerSecondaryAngle": ("PositionerSecondaryAngle", 1.0),
+    "TableAngle": ("TableAngle", 1.0),
+    "DistanceSourceToDetector": ("DistanceSourceToDetector", 1.0),
+    "DistanceSourceToPatient": ("DistanceSourceToPatient", 1.0),
 }
+# Per frame, of a gantry or table that moves during the run; PS3.3 C.8.7.5, C.8.7.4.
+NUMBER_LISTS = (
+    "PositionerPrimaryAngleIncrement", "PositionerSecondaryAngleIncrement", "TableVerticalIncrement",
+    "TableLateralIncrement", "TableLongitudinalIncrement",
+)  # fmt: skip
 CODES: Mapping[str, str] = {
     "Modality": "Modality",
     "Manufacturer": "Manufacturer",
@@ -100,6 +113,9 @@ def sidecar(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[str, Any
         "patient_position": _text(volume.frames, "PatientPosition"),
         "frame_of_reference_uid": _text(volume.frames, "FrameOfReferenceUID"),
         **facts(outcome, volume),
+        "view": described_view(volume),
+        "pixel_spacing": described_scale(volume),
+        "frame_times": frame_times(volume),
         "decision": verdict,
         "findings": _codes(outcome, volume),
         "steps": [{"name": step.name, "parameters": step.parameters} for step in volume.steps],
@@ -135,6 +151,9 @@ def acquisition(frame: Frame) -> dict[str, Any]:
         value = _read(attributes.number, frame, keyword)
         if value is not None:
             found[name] = float(f"{value * factor:.9g}")
+    for keyword in NUMBER_LISTS:
+        if numbers := _read(attributes.numbers, frame, keyword):
+            found[keyword] = list(numbers)
     return found
 
 

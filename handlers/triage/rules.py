@@ -8,14 +8,18 @@ from handlers.api import Recipe, TriageRule
 from handlers.model import Finding, Series, Severity
 from handlers.triage import (
     bolus_tracking,
+    border_polarity,
     burned_in,
+    burned_in_text,
     cardiac_gating,
     contrast_agent,
     contrast_order,
     contrast_phase,
     derived,
     differing_duplicates,
+    display_windows,
     extent,
+    faces,
     frame_count,
     hounsfield,
     hounsfield_scale,
@@ -25,6 +29,8 @@ from handlers.triage import (
     lossy,
     malformed,
     mammography,
+    mammography_exam,
+    mammography_picture,
     modality,
     mr_components,
     object_kind,
@@ -117,13 +123,22 @@ AFTER_CONTRAST: tuple[NamedRule, ...] = (
     ("view", mammography.view),
     ("special_view", mammography.special_view),
     ("tomosynthesis", mammography.tomosynthesis),
+    ("incomplete_exam", mammography_exam.incomplete_exam),
+    ("repeated_view", mammography_exam.repeated_view),
     ("projection_spacing", projection_spacing.projection_spacing),
+    ("display_windows", display_windows.display_windows),
+    ("colour_ultrasound", ultrasound.colour_ultrasound),
     ("uncalibrated_ultrasound", ultrasound.uncalibrated_ultrasound),
 )
 VALUE_RULES: tuple[NamedRule, ...] = (
     ("differing_duplicates", differing_duplicates.differing_duplicates),
     ("hounsfield_values", hounsfield.hounsfield_values),
     ("table_side", table_side.table_side),
+    ("border_polarity", border_polarity.border_polarity),
+    ("chest_wall", mammography_picture.chest_wall),
+    ("pectoral_muscle", mammography_picture.pectoral_muscle),
+    ("burned_in_text", burned_in_text.burned_in_text),
+    ("recognisable_face", faces.recognisable_face),
 )
 
 
@@ -134,6 +149,8 @@ def header_rules(recipe: Recipe) -> tuple[NamedRule, ...]:
         ("accepted_kernels", kernel.AcceptedKernels(recipe.accept_kernels)),
         ("contrast_phase", contrast_phase.ContrastPhase(recipe.need_phase)),
         *AFTER_CONTRAST,
+        ("cleared_to_leave", burned_in.ClearedToLeave(recipe.leaves_hospital, recipe.crop_region)),
+        ("presentation_intent", mammography.PresentationIntent(recipe.presentation_intent)),
     )
 
 

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Select, exists, func, or_, select
+from sqlalchemy import Connection, Engine, Select, exists, func, or_, select
 
 from node.registry.database import reading
-from node.registry.schema import Association, Commitment, Delivery, Event, Instance, Output, Series, Study
+from node.registry.schema import (
+    Association,
+    Commitment,
+    Delivery,
+    Event,
+    Instance,
+    Output,
+    Series,
+    Study,
+    Volume,
+)
 from node.registry.states import CommitmentState, Handover, SeriesState
 
 STUDY_KEYWORDS = ("PatientID", "AccessionNumber", "StudyDate", "StudyTime", "StudyDescription")
@@ -92,6 +102,7 @@ def series_to_process(engine: Engine, series_uid: str) -> SeriesToProcess | None
             .where(Series.SeriesInstanceUID != series_uid)
             .order_by(Series.SeriesInstanceUID)
         ).all()
+        views = _breast_views(connection, row["StudyInstanceUID"]) if row["Modality"] == "MG" else {}
         reopened = connection.execute(
             select(Event.details).where(
                 Event.SeriesInstanceUID == series_uid,
@@ -103,9 +114,28 @@ def series_to_process(engine: Engine, series_uid: str) -> SeriesToProcess | None
     return SeriesToProcess(
         row=dict(row),
         instances=tuple(dict(each) for each in instances),
-        siblings={uid: {"Modality": modality, **facts} for uid, modality, facts in siblings},
+        siblings={
+            uid: {"Modality": modality, **facts, **views.get(uid, {})} for uid, modality, facts in siblings
+        },
         n_late=n_late,
     )
+
+
+def _breast_views(connection: Connection, study_uid: str) -> dict[str, dict[str, Any]]:
+    """Return what the images of each mammography series of a study show, as far as they were processed."""
+    rows = connection.execute(
+        select(Volume.SeriesInstanceUID, Volume.description)
+        .join(Series, Series.SeriesInstanceUID == Volume.SeriesInstanceUID)
+        .where(
+            Series.StudyInstanceUID == study_uid, Volume.revision == Series.revision, Volume.Modality == "MG"
+        )
+        .order_by(Volume.SeriesInstanceUID, Volume.volume_index)
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for uid, description in rows:
+        if view := description.get("view"):
+            found.setdefault(uid, {"breast_views": []})["breast_views"].append(view)
+    return found
 
 
 def deliveries_due(engine: Engine, now: datetime) -> list[tuple[int, str, datetime | None]]:
