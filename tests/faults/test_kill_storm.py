@@ -113,8 +113,10 @@ def test_a_thousand_kills_of_what_receives(tmp_path: Path) -> None:
     assert set(storm.kills) >= {"supervisor", "listener", "registrar", "the whole tree"}
 
 
-@pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_kills_of_two_listeners_on_one_port(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kills", "rounds"), [(12, 1), pytest.param(200, 4, marks=pytest.mark.soak)], ids=["12", "200"]
+)
+def test_kills_of_two_listeners_on_one_port(kills: int, rounds: int, tmp_path: Path) -> None:
     storm = Storm(storm_node(tmp_path / "node", only=RECEIVING, node={"listeners": 2}), seed=20260305)
-    weather(storm, kills=200, rounds=4)
+    weather(storm, kills=kills, rounds=rounds)
