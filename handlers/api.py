@@ -49,6 +49,9 @@ class Recipe:
     `resample_variable`: resample unevenly spaced slices to an even grid (GEO-006).
     `accept_kernels`: classes that the profile takes (smooth, medium, sharp, unknown); empty takes all.
     `need_phase`: a volume without a contrast phase is held (CON-002).
+    `target_phase`: cardiac phase ("75%", "300ms") of which the nearest volume alone is taken; "" takes all.
+    `suv`: uptake value of PET: "bw", "lbm" or "bsa" (PET-001 where there is none); "none" leaves Bq/ml.
+    `mr_values`: "displayed", or "quantitative": real-world units, or the scale of the scanner (MRS-004).
     `policy`: finding code -> verdict, instead of the verdict of its severity.
     `rules`, `steps`, `writers`: names of further plug-ins, run after the built-in ones in this order.
     `release`: a person has looked and released what was held; QUARANTINE becomes ACCEPT_WARN.
@@ -64,6 +67,9 @@ class Recipe:
     resample_variable: bool = False
     accept_kernels: tuple[str, ...] = ()
     need_phase: bool = False
+    target_phase: str = ""
+    suv: str = "none"
+    mr_values: str = "displayed"
     dtype: str = "auto"
     save_padding_mask: bool = False
     policy: Mapping[str, Verdict] = field(default_factory=dict)

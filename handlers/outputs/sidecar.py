@@ -56,7 +56,22 @@ LISTS: Mapping[str, str] = {
 FACT_KEYS: Mapping[str, tuple[str, ...]] = {
     "kernel": ("raw", "class", "ir"),
     "contrast": ("label", "code", "confidence"),
-    "cardiac": ("phase_percent", "time_ms", "source", "heart_rate_bpm"),
+    "cardiac": (
+        "phase_percent",
+        "time_ms",
+        "source",
+        "heart_rate_bpm",
+        "rr_ms",
+        "technique",
+        "signal_source",
+        "beat_rejection",
+        "cycle_position",
+        "algorithm",
+        "target_phase",
+        "distance_percent",
+        "selected",
+        "sources",
+    ),
     "respiratory": ("phase_percent", "phase", "source"),
     "lossy": ("is_lossy", "ratio", "methods"),
 }

@@ -10,6 +10,7 @@ from handlers.triage import (
     bolus_tracking,
     burned_in,
     cardiac_gating,
+    cardiac_series,
     contrast_agent,
     contrast_order,
     contrast_phase,
@@ -37,6 +38,7 @@ from handlers.triage import (
     subject,
     suv_inputs,
     table_side,
+    target_phase,
     ultrasound,
 )
 
@@ -104,8 +106,8 @@ AFTER_CONTRAST: tuple[NamedRule, ...] = (
     ("virtual_or_spectral", contrast_phase.virtual_or_spectral),
     ("phase_order", contrast_order.phase_order),
     ("cardiac_phase", cardiac_gating.cardiac_phase),
-    ("ungated_heart", cardiac_gating.ungated_heart),
     ("several_phases", cardiac_gating.several_phases),
+    ("unequal_phases", cardiac_series.unequal_phases),
     ("respiratory_phase", respiratory_gating.respiratory_phase),
     ("combined_breathing", respiratory_gating.combined_breathing),
     # what its numbers mean
@@ -134,6 +136,8 @@ def header_rules(recipe: Recipe) -> tuple[NamedRule, ...]:
         ("accepted_kernels", kernel.AcceptedKernels(recipe.accept_kernels)),
         ("contrast_phase", contrast_phase.ContrastPhase(recipe.need_phase)),
         *AFTER_CONTRAST,
+        ("ungated_heart", cardiac_gating.UngatedHeart(need_phase=bool(recipe.target_phase))),
+        ("target_phase", target_phase.TargetPhase(recipe.target_phase)),
     )
 
 
