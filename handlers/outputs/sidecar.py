@@ -72,7 +72,18 @@ FACT_KEYS: Mapping[str, tuple[str, ...]] = {
         "selected",
         "sources",
     ),
-    "respiratory": ("phase_percent", "phase", "source"),
+    "respiratory": (
+        "phase_percent",
+        "phase",
+        "half",
+        "source",
+        "interval_ms",
+        "starting_amplitude",
+        "ending_amplitude",
+        "technique",
+        "ending_phase",
+        "sources",
+    ),
     "lossy": ("is_lossy", "ratio", "methods"),
 }
 CONTRAST_EVIDENCE_KEYS = ("source", "supports", "weight")

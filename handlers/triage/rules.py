@@ -32,6 +32,7 @@ from handlers.triage import (
     patient_position,
     plane_geometry,
     projection_spacing,
+    respiratory_bins,
     respiratory_gating,
     screens,
     slice_spacing,
@@ -110,6 +111,7 @@ AFTER_CONTRAST: tuple[NamedRule, ...] = (
     ("unequal_phases", cardiac_series.unequal_phases),
     ("respiratory_phase", respiratory_gating.respiratory_phase),
     ("combined_breathing", respiratory_gating.combined_breathing),
+    ("incomplete_bins", respiratory_bins.incomplete_bins),
     # what its numbers mean
     ("rescale", hounsfield_scale.rescale),
     ("uncalibrated", hounsfield_scale.uncalibrated),
