@@ -115,7 +115,6 @@ AFTER_CONTRAST: tuple[NamedRule, ...] = (
     # what its numbers mean
     ("rescale", hounsfield_scale.rescale),
     ("uncalibrated", hounsfield_scale.uncalibrated),
-    ("suv_inputs", suv_inputs.suv_inputs),
     ("mr_components", mr_components.mr_components),
     ("laterality", mammography.laterality),
     ("view", mammography.view),
@@ -139,6 +138,7 @@ def header_rules(recipe: Recipe) -> tuple[NamedRule, ...]:
         ("contrast_phase", contrast_phase.ContrastPhase(recipe.need_phase)),
         *AFTER_CONTRAST,
         ("ungated_heart", cardiac_gating.UngatedHeart(need_phase=bool(recipe.target_phase))),
+        ("suv_inputs", suv_inputs.SuvInputs(recipe.suv)),
         ("target_phase", target_phase.TargetPhase(recipe.target_phase)),
     )
 
