@@ -174,7 +174,7 @@ def _uncorrected(frame: Frame) -> list[str]:
 def _philips(frame: Frame) -> tuple[str, float] | None:
     """Return the private factor from counts to SUVbw, else that to Bq/ml."""
     for what, offset in (("SUV", 0x00), ("activity", 0x09)):
-        value = _known(lambda at=offset: attributes.private(frame, 0x7053, PHILIPS, at))  # type: ignore[misc]
+        value = _known(attributes.private, frame, 0x7053, PHILIPS, offset)
         if isinstance(value, bytes):
             value = value.decode("ascii", errors="replace").strip("\0 ")
         try:
@@ -187,24 +187,25 @@ def _philips(frame: Frame) -> tuple[str, float] | None:
 
 
 def _text(source: Frame | Dataset, keyword: str) -> str:
-    return _known(lambda: attributes.text(source, keyword)) or ""
+    return _known(attributes.text, source, keyword) or ""
 
 
 def _texts(source: Frame | Dataset, keyword: str) -> tuple[str, ...]:
-    return _known(lambda: attributes.texts(source, keyword)) or ()
+    return _known(attributes.texts, source, keyword) or ()
 
 
 def _number(source: Frame | Dataset, keyword: str) -> float | None:
-    value: float | None = _known(lambda: attributes.number(source, keyword))
+    value: float | None = _known(attributes.number, source, keyword)
     return value
 
 
 def _items(source: Frame | Dataset, keyword: str) -> tuple[Dataset, ...]:
-    return _known(lambda: attributes.items(source, keyword)) or ()
+    return _known(attributes.items, source, keyword) or ()
 
 
-def _known(read: Callable[[], Any]) -> Any:
+def _known(read: Callable[..., Any], *what: Any) -> Any:
+    """Read an attribute; what is malformed counts as not there."""
     try:
-        return read()
+        return read(*what)
     except MalformedAttributeError:
         return None

@@ -169,23 +169,24 @@ def _clock(moment: datetime) -> bool:
 
 
 def _text(source: Frame | Dataset, keyword: str) -> str:
-    return _known(lambda: attributes.text(source, keyword)) or ""
+    return _known(attributes.text, source, keyword) or ""
 
 
 def _number(source: Frame | Dataset, keyword: str) -> float | None:
-    value: float | None = _known(lambda: attributes.number(source, keyword))
+    value: float | None = _known(attributes.number, source, keyword)
     return value
 
 
 def _private_text(frame: Frame, group: int, creator: str, offset: int) -> str:
-    value = _known(lambda: attributes.private(frame, group, creator, offset))
+    value = _known(attributes.private, frame, group, creator, offset)
     if isinstance(value, bytes):
         value = value.decode("ascii", errors="replace")
     return "" if value is None else str(value).strip("\0 ")
 
 
-def _known(read: Callable[[], Any]) -> Any:
+def _known(read: Callable[..., Any], *what: Any) -> Any:
+    """Read an attribute; what is malformed counts as not there."""
     try:
-        return read()
+        return read(*what)
     except MalformedAttributeError:
         return None

@@ -10,7 +10,7 @@ from handlers.model import Volume
 from handlers.normalization.duplicates import drop_duplicates
 from handlers.normalization.gaps import RepairGaps
 from handlers.normalization.intensity import ScaleIntensity
-from handlers.normalization.modality_transform import apply_modality_transform
+from handlers.normalization.modality_transform import ModalityTransform
 from handlers.normalization.orientation import Reorient
 from handlers.normalization.padding import mark_declared_padding, mark_undeclared_padding
 from handlers.normalization.placement import place_in_space
@@ -27,7 +27,7 @@ def measure_steps(recipe: Recipe) -> tuple[Step, ...]:
     return (
         decode_stored_values,
         mark_declared_padding,
-        apply_modality_transform,
+        ModalityTransform(recipe.mr_values),
         UptakeValue(recipe.suv),
         set_polarity,
         mark_undeclared_padding,

@@ -28,6 +28,7 @@ from handlers.triage import (
     mammography,
     modality,
     mr_components,
+    mr_scales,
     object_kind,
     patient_position,
     plane_geometry,
@@ -139,6 +140,7 @@ def header_rules(recipe: Recipe) -> tuple[NamedRule, ...]:
         *AFTER_CONTRAST,
         ("ungated_heart", cardiac_gating.UngatedHeart(need_phase=bool(recipe.target_phase))),
         ("suv_inputs", suv_inputs.SuvInputs(recipe.suv)),
+        ("mr_scales", mr_scales.MrScales(recipe.mr_values)),
         ("target_phase", target_phase.TargetPhase(recipe.target_phase)),
     )
 

@@ -23,7 +23,7 @@ def test_the_order_of_the_steps_is_the_written_one():
     assert measured == [
         "decode_stored_values",
         "mark_declared_padding",
-        "apply_modality_transform",
+        "ModalityTransform",
         "UptakeValue",
         "set_polarity",
         "mark_undeclared_padding",
