@@ -298,6 +298,17 @@ def test_only_the_target_phase_is_written_and_the_others_are_reported(gated, tmp
     assert sidecar["node"]["cardiac"]["target_phase"] == "75%"
 
 
+def test_a_phase_of_an_enhanced_object_is_chosen_like_any_other(tmp_path):
+    phases_of_frames = tuple({"NominalPercentageOfCardiacPhase": percent} for percent in (40.0, 75.0))
+    made = [data.enhanced_ct(slices=10, rows=16, columns=16, volumes=phases_of_frames)]
+    (found,), _ = series_from_files(data.write(made, tmp_path / "in"))
+    outcome = preprocess(found, tmp_path / "out", Recipe(target_phase="38%"))
+    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert [each["cardiac"]["selected"] for each in report["volumes"] if "file" in each] == [True]
+    assert {each["cardiac"]["phase_percent"]: each["verdict"] for each in report["volumes"]}[75.0] == "REJECT"
+    assert outcome.verdict in (Verdict.ACCEPT, Verdict.ACCEPT_WARN)
+
+
 def test_without_a_target_all_three_are_written(gated, tmp_path):
     preprocess(gated, tmp_path / "out", Recipe())
     assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 3
