@@ -8,6 +8,9 @@ JANMAHASATIAN = "Janmahasatian 2005"
 DU_BOIS = "Du Bois 1916"
 
 
+NOTHING = 0.01  # metres and kg; less is an empty field
+
+
 @dataclass(frozen=True, slots=True)
 class BodySize:
     """Weight in kg, size in m, and sex ("M", "F" or another), as far as known."""
@@ -19,8 +22,8 @@ class BodySize:
     def missing(self, kind: str) -> list[str]:
         """Name the attributes that this kind of uptake value ("bw", "lbm", "bsa") lacks."""
         needed = {
-            "PatientWeight": bool(self.weight_kg and self.weight_kg > 0),
-            "PatientSize": kind == "bw" or bool(self.size_m and self.size_m > 0),
+            "PatientWeight": bool(self.weight_kg and self.weight_kg > NOTHING),
+            "PatientSize": kind == "bw" or bool(self.size_m and self.size_m > NOTHING),
             "PatientSex": kind != "lbm" or self.sex in ("M", "F"),
         }
         return [keyword for keyword, is_there in needed.items() if not is_there]

@@ -58,8 +58,11 @@ def decay(frames: Sequence[Frame], source: Dataset, half_life_s: float) -> Decay
 
     Source: QIBA, vendor-neutral pseudo-code for SUV.
     """
-    scan, scan_source = scan_time(frames, half_life_s)
-    start, start_source = _injection_time(frames[0], source, scan, half_life_s)
+    try:
+        scan, scan_source = scan_time(frames, half_life_s)
+        start, start_source = _injection_time(frames[0], source, scan, half_life_s)
+    except (OverflowError, ZeroDivisionError):  # times and numbers beyond any calendar
+        return Decay(None, "", "", is_plausible=False)
     if scan is not None and start is not None and not any(_clock(each) for each in (scan, start)):
         return Decay(None, "", "", is_plausible=False)
     if scan is None or start is None:

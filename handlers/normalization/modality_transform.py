@@ -25,6 +25,7 @@ PET_UNITS = {
     "CNTS": "{counts}",
     "CPS": "{counts}/s",
     "GML": "g/ml",
+    "CM2ML": "cm2/ml",
     "KBQML": "kBq/ml",
 }  # PS3.3 C.8.9.1
 RESCALE_TYPE_UNITS = {

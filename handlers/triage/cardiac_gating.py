@@ -84,14 +84,23 @@ def _is_silent(volume: Volume, frame: Frame) -> bool:
 def _stated_phase(volume: Volume, fact: Mapping[str, Any]) -> Finding:
     percent, time, source = fact["phase_percent"], fact["time_ms"], fact["source"]
     if source == cardiac_sources.TRIGGER_TIME:
-        message = f"cardiac phase {percent:g} %, computed from TriggerTime and the length of the beat"
-        return volume_finding(volume, "GAT-002", Severity.WARN, message, cardiac=fact)
+        about = f" (± {error:.1f} %)" if (error := _beat_error(volume, time)) is not None else ""
+        message = f"cardiac phase {percent:g} %{about}, computed from TriggerTime and the length of the beat"
+        return volume_finding(volume, "GAT-002", Severity.WARN, message, cardiac=fact, error_percent=error)
     if percent is None and time is None:
         message = "gated; the cardiac phase is not stated"
     else:
         what = f"{percent:g} %" if percent is not None else f"{time:g} ms"
         message = f"cardiac phase {what}, by {source}"
     return volume_finding(volume, "GAT-001", Severity.INFO, message, cardiac=fact)
+
+
+def _beat_error(volume: Volume, time_ms: float | None) -> float | None:
+    """Return by how many percent a computed phase is uncertain, from the shortest and longest beat."""
+    beat = cardiac_beat.heart_beat(volume.frames[0])
+    shares = [cardiac_beat.share(time_ms, each) for each in (beat.low_rr_ms, beat.high_rr_ms)]
+    known = [each for each in shares if each is not None]
+    return round(abs(known[0] - known[1]) / 2, 1) if len(known) == 2 else None
 
 
 def _disagreement(volume: Volume, phases: list[CardiacPhase]) -> list[Finding]:

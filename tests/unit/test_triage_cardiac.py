@@ -44,6 +44,17 @@ def test_trigger_time_and_beat_give_a_computed_phase():
     assert finding.evidence["cardiac"]["time_ms"] == 450
 
 
+def test_a_computed_phase_is_as_sure_as_the_beats_are_even():
+    # 450 ms of 900 ms is 50 %; of 750 ms 60 %, of 1000 ms 45 %
+    finding = only(
+        judged(volume("CT", TriggerTime=450, NominalInterval=900, LowRRValue=750, HighRRValue=1000)),
+        "GAT-002",
+    )
+    assert finding.evidence["error_percent"] == 7.5
+    assert "± 7.5 %" in finding.message
+    assert only(judged(volume("CT", TriggerTime=450, NominalInterval=900))).evidence["error_percent"] is None
+
+
 def test_the_heart_rate_stands_in_for_the_interval():
     assert fact(volume("CT", TriggerTime=500, HeartRate=60))["phase_percent"] == 50.0
 
