@@ -32,6 +32,7 @@ from handlers.triage import (
     object_kind,
     patient_position,
     plane_geometry,
+    private_evidence,
     projection_spacing,
     respiratory_bins,
     respiratory_gating,
@@ -58,6 +59,7 @@ BEFORE_CONTRAST: tuple[NamedRule, ...] = (
     ("animal", subject.animal),
     ("malformed_attributes", malformed.malformed_attributes),
     ("undecodable_text", malformed.undecodable_text),
+    ("private_evidence", private_evidence.private_evidence),
     # what kind of object it is
     ("secondary_capture", object_kind.secondary_capture),
     ("converted_picture", screens.converted_picture),

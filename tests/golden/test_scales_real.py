@@ -101,3 +101,18 @@ def test_scanners_without_another_scale_say_so_where_it_is_wanted(shared_data, t
     (report,) = reports(shared_data, "emr_siemens_anat", tmp_path, Recipe(mr_values="quantitative"))
     assert {"MRS-004"} <= {finding["code"] for finding in report["findings"]}
     assert not {"MRS-001", "MRS-002"} & {finding["code"] for finding in report["findings"]}
+
+
+def test_a_real_gated_scan_states_its_phase_in_private_elements(shared_data, tmp_path):
+    # GE SmartScore: (0045,xx33) is 70 and (0045,xx31) is 76, under the creator GEMS_HELIOS_01
+    found = reports(shared_data, "pydicom_dicomdir_tree", tmp_path, Recipe(target_phase="75%"))
+    (gated,) = (each for each in volumes(found) if each["cardiac"])
+    assert (gated["cardiac"]["phase_percent"], gated["cardiac"]["heart_rate_bpm"]) == (70.0, 76.0)
+    assert (gated["cardiac"]["selected"], gated["cardiac"]["distance_percent"]) == (True, 5.0)
+
+
+def test_real_private_elements_without_a_creator_are_told(shared_data, tmp_path):
+    # a DICOM dump shows (0019,10xx) and (0043,10xx), and neither (0019,0010) nor (0043,0010)
+    (report,) = reports(shared_data, "mr_ge_anat_explicit", tmp_path, Recipe())
+    (finding,) = (each for each in report["findings"] if each["code"] == "PRV-TAG-002")
+    assert finding["evidence"]["blocks"] == ["(0019,10xx)", "(0043,10xx)"]
