@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from handlers.model import Frame
 from handlers.triage import header
@@ -16,6 +17,19 @@ NOT_GATED = "NONE"
 GATED_OPTIONS = ("GATED", "ECG", "EKG", "CARD", "RETRO", "PROSP")
 
 
+Reader = Callable[[Frame], float | None]
+INTERVALS: tuple[Reader, ...] = (
+    lambda frame: header.number(frame, "RRIntervalTimeNominal"),
+    lambda frame: header.number(frame, "NominalInterval"),
+    lambda frame: header.private_number(frame, 0x7005, CANON, 0x03),
+)
+RATES: tuple[Reader, ...] = (
+    lambda frame: header.number(frame, "HeartRate"),
+    lambda frame: header.private_number(frame, 0x0045, GE, 0x31),
+    lambda frame: header.private_number(frame, 0x01F1, ELSCINT, 0x45),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class HeartBeat:
     """Heart rate, length of a beat and the range of lengths, as far as stated; what is no beat is None."""
@@ -26,30 +40,41 @@ class HeartBeat:
     high_rr_ms: float | None
 
 
-def heart_beat(frame: Frame) -> HeartBeat:
-    """Return the heart beat of a frame.
+def heart_beat(frames: Sequence[Frame]) -> HeartBeat:
+    """Return the heart beat of a volume: the medians over its slices, and the range of the beats.
+
+    Where no range is stated, rates that differ between the slices give one.
 
     Source: PS3.3 C.7.6.16.2.7, (0018,1062), (0018,1088), (0018,1081), (0018,1082); private: GE (0045,xx31),
     Philips (01F1,xx45), Canon (7005,xx03).
     """
-    interval = _interval(
-        header.number(frame, "RRIntervalTimeNominal")
-        or header.number(frame, "NominalInterval")
-        or header.private_number(frame, 0x7005, CANON, 0x03)
-    )
-    rate = (
-        header.number(frame, "HeartRate")
-        or header.private_number(frame, 0x0045, GE, 0x31)
-        or header.private_number(frame, 0x01F1, ELSCINT, 0x45)
-        or (60000.0 / interval if interval else None)
-    )
-    of_rate = _interval(60000.0 / rate if rate else None)
+    intervals = _values(frames, INTERVALS)
+    rates = [60000.0 / each for each in _values(frames, RATES, as_interval=True)]
+    rate = median(rates) if rates else (60000.0 / median(intervals) if intervals else None)
+    low = _values(frames, (lambda frame: header.number(frame, "LowRRValue"),))
+    high = _values(frames, (lambda frame: header.number(frame, "HighRRValue"),))
+    is_told = bool(low or high) or len(set(rates)) < 2
     return HeartBeat(
-        round(rate, 1) if rate and of_rate else None,
-        interval or of_rate,
-        _interval(header.number(frame, "LowRRValue")),
-        _interval(header.number(frame, "HighRRValue")),
+        None if rate is None else round(rate, 1),
+        median(intervals) if intervals else None if rate is None else 60000.0 / rate,
+        min(low, default=None) if is_told else 60000.0 / max(rates),
+        max(high, default=None) if is_told else 60000.0 / min(rates),
     )
+
+
+def _values(frames: Sequence[Frame], readers: Sequence[Reader], *, as_interval: bool = False) -> list[float]:
+    """Return the intervals of all slices by the first reader that answers for the first one.
+
+    What is no heart beat is left out.
+    """
+    for read in readers:
+        if not read(frames[0]):
+            continue
+        stated = [value for frame in header.different(frames) if (value := read(frame))]
+        found = [_interval(60000.0 / each if as_interval else each) for each in stated]
+        if known := [each for each in found if each is not None]:
+            return known
+    return []
 
 
 def share(time_ms: float | None, interval_ms: float | None) -> float | None:

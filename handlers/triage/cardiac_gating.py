@@ -28,7 +28,7 @@ def cardiac_phase(series: Series) -> list[Finding]:
             continue
         found.append(_stated_phase(volume, fact))
         found += _disagreement(volume, cardiac_sources.phases(volume))
-        found += _beat_findings(volume, cardiac_beat.heart_beat(volume.frames[0]))
+        found += _beat_findings(volume, cardiac_beat.heart_beat(volume.frames))
     return found
 
 
@@ -97,7 +97,7 @@ def _stated_phase(volume: Volume, fact: Mapping[str, Any]) -> Finding:
 
 def _beat_error(volume: Volume, time_ms: float | None) -> float | None:
     """Return by how many percent a computed phase is uncertain, from the shortest and longest beat."""
-    beat = cardiac_beat.heart_beat(volume.frames[0])
+    beat = cardiac_beat.heart_beat(volume.frames)
     shares = [cardiac_beat.share(time_ms, each) for each in (beat.low_rr_ms, beat.high_rr_ms)]
     known = [each for each in shares if each is not None]
     return round(abs(known[0] - known[1]) / 2, 1) if len(known) == 2 else None

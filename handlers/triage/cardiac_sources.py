@@ -79,7 +79,7 @@ def fact(volume: Volume) -> dict[str, Any] | None:
     is_gated = volume.modality == "CT" and cardiac_beat.is_gated(frame)
     if not stated and not is_gated:
         return None
-    beat = cardiac_beat.heart_beat(frame)
+    beat = cardiac_beat.heart_beat(volume.frames)
     best = next((each for each in stated if each.percent is not None), stated[0] if stated else None)
     return {
         "phase_percent": best.percent if best else None,

@@ -193,6 +193,21 @@ def test_fast_or_irregular_beats_are_marked(beat):
     assert finding.severity is Severity.WARN
 
 
+def test_the_rate_of_a_scan_is_the_median_of_its_slices():
+    made = volume(
+        "CT", slices=5, NominalPercentageOfCardiacPhase=70.0, HeartRate=lambda k: (68, 68, 76, 76, 76)[k]
+    )
+    assert fact(made)["heart_rate_bpm"] == 76.0
+    assert codes(judged(made)) == ["GAT-001"]  # 789 to 882 ms are 11 % apart
+
+
+def test_rates_that_differ_much_between_the_slices_are_irregular():
+    made = volume(
+        "CT", slices=5, NominalPercentageOfCardiacPhase=70.0, HeartRate=lambda k: (60, 60, 60, 72, 72)[k]
+    )
+    assert "beats of 833" in only(judged(made), "GAT-008").message
+
+
 def test_a_calm_regular_beat_is_not_marked():
     made = volume("CT", NominalPercentageOfCardiacPhase=70.0, HeartRate=62, LowRRValue=940, HighRRValue=990)
     assert codes(judged(made)) == ["GAT-001"]
