@@ -35,18 +35,21 @@ def combined_breathing(series: Series) -> list[Finding]:
     """Find averages and projections over the breathing cycle (RSP-002); refused, as any projection.
 
     Where the study holds the bins of a 4-D scan in the same frame of reference, an average or projection
-    without a phase of its own is one over them, also when its description does not say so.
+    without a phase of its own is one over them, also when its own header does not say so; then this rule
+    says TRI-DER-003 as well.
     """
     found = []
     for volume in measured(series, *GATED_MODALITIES):
         description = header.text(volume.frames[0], "SeriesDescription")
         words = respiratory_text.combined(description)
-        if not words and not respiratory_sources.breaths(volume) and _has_bins(series, volume):
+        is_told = bool(words)
+        if not is_told and not respiratory_sources.breaths(volume) and _has_bins(series, volume):
             types = sorted(header.image_types_of(volume.frames) & COMBINED_TYPES)
             words = respiratory_text.names_a_combination(description) or ", ".join(types)
         if words:
             message = f"an average or projection over all breathing phases ({words})"
-            found.append(volume_finding(volume, "RSP-002", Severity.ERROR, message, words=words))
+            codes = ("RSP-002",) if is_told else ("RSP-002", "TRI-DER-003")
+            found += [volume_finding(volume, code, Severity.ERROR, message, words=words) for code in codes]
     return found
 
 
