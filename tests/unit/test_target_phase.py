@@ -312,3 +312,48 @@ def test_a_phase_of_an_enhanced_object_is_chosen_like_any_other(tmp_path):
 def test_without_a_target_all_three_are_written(gated, tmp_path):
     preprocess(gated, tmp_path / "out", Recipe())
     assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 3
+
+
+def test_times_lie_on_the_circle_of_the_beat_too():
+    # 950 ms of a beat of 1000 ms is 70 ms before 20 ms
+    assert PhaseTarget.of("20ms").distance(
+        {"phase_percent": 95.0, "time_ms": 950.0, "rr_ms": 1000.0}
+    ) == pytest.approx(7.0)
+    assert PhaseTarget.of("300ms").distance(
+        {"phase_percent": None, "time_ms": 1400.0, "rr_ms": 1000.0}
+    ) == pytest.approx(110.0)
+
+
+@pytest.mark.parametrize(("shift_mm", "is_told"), [(0.9, False), (1.1, True)])
+def test_phases_may_differ_by_half_a_slice(shift_mm, is_told):
+    moved = [(0.0, 0.0, 2.0 * k + shift_mm) for k in range(20)]
+    assert bool(unequal(phase(40, 0), phase(75, 1, positions=moved))) == is_told
+
+
+def test_phases_that_end_elsewhere_are_told():
+    wider = [(0.0, 0.0, 2.1 * k) for k in range(20)]
+    assert codes(unequal(phase(40, 0), phase(75, 1, positions=wider))) == ["GAT-007"]
+
+
+@pytest.mark.parametrize(("slices", "name"), [(19, "v1"), (18, "v0")])
+def test_one_slice_less_is_still_complete(slices, name):
+    assert taken("75%", phase(72, 0), phase(75, 1, slices=slices)) == name
+
+
+@pytest.mark.parametrize(("slices", "name"), [(3, "v0"), (2, None)])
+def test_a_stack_of_less_than_three_slices_is_no_volume_to_choose(slices, name):
+    assert taken("75%", phase(75, slices=slices)) == name
+
+
+def test_stacks_of_other_planes_are_not_compared():
+    coronal = {
+        "ImageOrientationPatient": [1, 0, 0, 0, 0, -1],
+        "positions": [(0.0, 2.0 * k, 0.0) for k in range(8)],
+    }
+    assert unequal(phase(40, 0), phase(75, 1, **coronal)) == []
+    assert taken("75%", phase(40, 0), phase(75, 1, **coronal)) == "v1"
+
+
+def test_slices_at_one_place_count_once():
+    twice = [(0.0, 0.0, 2.0 * (k // 2)) for k in range(40)]
+    assert unequal(phase(40, 0), phase(75, 1, positions=twice)) == []

@@ -218,3 +218,14 @@ def test_an_average_of_a_4d_scan_is_a_projection_too(words):
 
 def test_a_bin_of_a_4d_scan_is_no_projection():
     assert derived.projected(series(one("4D Thorax 30% Ex"))) == []
+
+
+def test_two_bins_are_part_of_the_division_that_lacks_fewest():
+    # 0 and 50 % are bins of 8 and of 10
+    assert "2 of 8" in only(bins(one("T=0%"), study=scan("T=50%"))).message
+
+
+@pytest.mark.parametrize(("percent", "fits"), [(13, True), (11, False), (14, False)])
+def test_a_bin_is_rounded_by_no_more_than_a_percent(percent, fits):
+    finding = only(bins(one("T=0%"), study=scan(f"T={percent}%", "T=25%")))
+    assert bool(finding.evidence["missing"]) == fits
