@@ -52,6 +52,9 @@ class Recipe:
     `presentation_intent`: "FOR PRESENTATION" or "FOR PROCESSING" alone is taken (MAM-005); "" takes both.
     `crop_region`: crop ultrasound to its B-mode region.
     `leaves_hospital`: what may carry text in its pixels is held (DEI-BIA-004).
+    `target_phase`: cardiac phase ("75%", "300ms") of which the nearest volume alone is taken; "" takes all.
+    `suv`: uptake value of PET: "bw", "lbm" or "bsa" (PET-001 where there is none); "none" leaves Bq/ml.
+    `mr_values`: "displayed", or "quantitative": real-world units, or the scale of the scanner (MRS-004).
     `policy`: finding code -> verdict, instead of the verdict of its severity.
     `rules`, `steps`, `writers`: names of further plug-ins, run after the built-in ones in this order.
     `release`: a person has looked and released what was held; QUARANTINE becomes ACCEPT_WARN.
@@ -70,6 +73,9 @@ class Recipe:
     presentation_intent: str = ""
     crop_region: bool = False
     leaves_hospital: bool = False
+    target_phase: str = ""
+    suv: str = "none"
+    mr_values: str = "displayed"
     dtype: str = "auto"
     save_padding_mask: bool = False
     policy: Mapping[str, Verdict] = field(default_factory=dict)

@@ -126,7 +126,7 @@ def _volume(work: _Work, volume: Volume, made: dict[str, object]) -> Volume:
     """Take one volume from header to files; return it without its values."""
     if work.verdict(volume) is Verdict.REJECT:
         return volume
-    decoded = _guarded(work, lambda: to_modality_units(volume), volume)
+    decoded = _guarded(work, lambda: to_modality_units(volume, work.recipe), volume)
     if decoded is None or decoded.values is None:
         work.unfinished.add(volume.name)
         return volume

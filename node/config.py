@@ -186,6 +186,9 @@ class Profile(Section):
     presentation_intent: Literal["", "FOR PRESENTATION", "FOR PROCESSING"] = ""
     crop_region: bool = False
     leaves_hospital: bool = False
+    target_phase: Annotated[str, Field(pattern=r"^((\d{1,2}(\.\d+)?|100) ?%|\d{1,4} ?ms)?$")] = ""
+    suv: Literal["none", "bw", "lbm", "bsa"] = "none"
+    mr_values: Literal["displayed", "quantitative"] = "displayed"
     dtype: Literal["auto", "float32", "int16"] = "auto"
     save_padding_mask: bool = False
     policy: dict[str, VerdictName] = Field(default_factory=dict)

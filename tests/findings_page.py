@@ -19,6 +19,7 @@ TOPICS = {
     "CON": "Contrast phase",
     "GAT": "Cardiac gating",
     "RSP": "Respiratory gating",
+    "PRV": "Private elements",
     "KER": "Reconstruction kernel",
     "MAM": "Mammography",
     "SPC": "Pixel spacing of projection images",

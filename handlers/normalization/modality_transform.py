@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from handlers import attributes
 from handlers.errors import VolumeError
 from handlers.model import AppliedStep, Finding, Frame, Scope, Severity, Volume
 from handlers.normalization.decoded import values_of
-from handlers.normalization.value_mapping import Rescale, ValueMapping, value_mapping
+from handlers.normalization.quantitative import RealWorldMapping, quantitative_mappings
+from handlers.normalization.value_mapping import LookUpTable, Rescale, value_mapping
+from handlers.value_scales import philips_scale, scales
 
 INT16 = np.iinfo(np.int16)
 HOUNSFIELD, ARBITRARY = "[hnsf'U]", "1"
@@ -23,6 +25,7 @@ PET_UNITS = {
     "CNTS": "{counts}",
     "CPS": "{counts}/s",
     "GML": "g/ml",
+    "CM2ML": "cm2/ml",
     "KBQML": "kBq/ml",
 }  # PS3.3 C.8.9.1
 RESCALE_TYPE_UNITS = {
@@ -34,19 +37,46 @@ RESCALE_TYPE_UNITS = {
 ABSENCE = {"CT": Severity.ERROR, "PT": Severity.REVIEW}
 
 
-def apply_modality_transform(volume: Volume) -> Volume:
+Mapping = Rescale | LookUpTable | RealWorldMapping
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityTransform:
+    """Map stored values to modality units; see `apply_modality_transform`.
+
+    `mr_values`: "displayed", or "quantitative" for MR whose header defines a scale beyond this scanner.
+    """
+
+    mr_values: str = "displayed"
+
+    def __call__(self, volume: Volume) -> Volume:
+        """Return the volume in modality units.
+
+        Raises:
+            VolumeError: see `apply_modality_transform`.
+        """
+        return apply_modality_transform(volume, mr_values=self.mr_values)
+
+
+def apply_modality_transform(volume: Volume, *, mr_values: str = "displayed") -> Volume:
     """Map stored values to modality units; padding becomes the background.
 
     Slope and intercept are those of each frame. The result is int16 when every slope is 1,
     every intercept whole and every value fits, otherwise float32 (computed in float64).
 
     Raises:
-        VolumeError: a slope is 0 or no number (HU-001, RSC-003); the volume has no stored values.
+        VolumeError: a slope is 0 or no number (HU-001, RSC-003); a real-world value map does not cover a
+            value (RSC-003); the volume has no stored values.
 
     Source: PS3.3 C.11.1, C.7.6.16.2.9; float32 holds whole numbers up to 2^24.
     """
-    mappings = tuple(value_mapping(frame) for frame in volume.frames)
-    units = units_of(volume.modality, volume.frames[0])
+    is_quantitative = volume.modality == "MR" and mr_values == "quantitative"
+    found = quantitative_mappings(volume.frames) if is_quantitative else None
+    if found is None:
+        mappings: tuple[Mapping, ...] = tuple(value_mapping(frame) for frame in volume.frames)
+        kind, units = "displayed", units_of(volume.modality, volume.frames[0])
+    else:
+        kind, units, mappings = found
     background = AIR_HU if units == HOUNSFIELD else 0.0
     values = _as_int16(volume, mappings, background)
     if values is None:
@@ -56,6 +86,7 @@ def apply_modality_transform(volume: Volume) -> Volume:
         "background": background,
         "dtype": str(values.dtype),
         **_constants(mappings),
+        **(_mr_scales(volume.frames, kind) if volume.modality == "MR" else {}),
     }
     return replace(
         volume,
@@ -85,7 +116,7 @@ def units_of(modality: str, frame: Frame) -> str:
     return RESCALE_TYPE_UNITS.get(rescale_type, ARBITRARY) if rescale_type else HOUNSFIELD
 
 
-def _as_int16(volume: Volume, mappings: Sequence[ValueMapping], background: float) -> NDArray[Any] | None:
+def _as_int16(volume: Volume, mappings: Sequence[Mapping], background: float) -> NDArray[Any] | None:
     """Shift whole stored values into int16; None when they are not whole or do not fit."""
     stored = values_of(volume)
     if stored.dtype.kind not in "iu" or not all(mapping.is_whole for mapping in mappings):
@@ -113,7 +144,7 @@ def _shift_into(out: NDArray[np.int16], stored: NDArray[Any], shift: int) -> boo
     return True
 
 
-def _as_float32(volume: Volume, mappings: Sequence[ValueMapping], background: float) -> NDArray[Any]:
+def _as_float32(volume: Volume, mappings: Sequence[Mapping], background: float) -> NDArray[Any]:
     stored = values_of(volume)
     values = np.empty(stored.shape, np.float32)
     for index, mapping in enumerate(mappings):
@@ -123,9 +154,10 @@ def _as_float32(volume: Volume, mappings: Sequence[ValueMapping], background: fl
             values[index] = mapped
         if not np.isfinite(values[index]).all():
             where = f"instance {volume.frames[index].instance.sop_instance_uid}"
-            raise VolumeError(
-                f"{where}: values are beyond what float32 holds; its rescale is not usable", code="RSC-003"
-            )
+            why = "values are beyond what float32 holds; its rescale is not usable"
+            if np.isnan(mapped).any():
+                why = "its real-world value map does not cover all values; take the displayed ones"
+            raise VolumeError(f"{where}: {why}", code="RSC-003")
     return values
 
 
@@ -134,8 +166,22 @@ def _fill_padding(volume: Volume, index: int, values: NDArray[Any], background: 
         np.copyto(values, background, where=volume.padding[index], casting="unsafe")
 
 
-def _constants(mappings: Sequence[ValueMapping]) -> dict[str, Any]:
+def _mr_scales(frames: Sequence[Frame], kind: str) -> dict[str, Any]:
+    """Return which MR values these are, and the constants of every scale that the header states."""
+    philips = [philips_scale(frame) for frame in frames]
+    told = scales(frames[0])
+    told.pop("rescale", None)
+    told.pop("modality_lut", None)
+    if "philips" in told and len(set(philips)) > 1:
+        told["philips"]["scale_slope"] = [None if each is None else each.slope for each in philips]
+        told["philips"]["scale_intercept"] = [None if each is None else each.intercept for each in philips]
+    return {"mr_values": kind, **({"scales": told} if told else {})}
+
+
+def _constants(mappings: Sequence[Mapping]) -> dict[str, Any]:
     """Slope and intercept for the record: one number when constant, else one per frame."""
+    if any(isinstance(mapping, RealWorldMapping) for mapping in mappings):
+        return {"real_world_value_map": True}
     if not all(isinstance(mapping, Rescale) for mapping in mappings):
         return {"modality_lut": True}
     columns = {
@@ -145,7 +191,7 @@ def _constants(mappings: Sequence[ValueMapping]) -> dict[str, Any]:
     return {name: column[0] if len(set(column)) == 1 else column for name, column in columns.items()}
 
 
-def _absent_rescale(volume: Volume, mappings: Sequence[ValueMapping]) -> list[Finding]:
+def _absent_rescale(volume: Volume, mappings: Sequence[Mapping]) -> list[Finding]:
     missing: dict[tuple[str, ...], list[str]] = {}
     for frame, mapping in zip(volume.frames, mappings, strict=True):
         if isinstance(mapping, Rescale) and mapping.absent:

@@ -10,7 +10,7 @@ from handlers.model import Volume
 from handlers.normalization.duplicates import drop_duplicates
 from handlers.normalization.gaps import RepairGaps
 from handlers.normalization.intensity import ScaleIntensity
-from handlers.normalization.modality_transform import apply_modality_transform
+from handlers.normalization.modality_transform import ModalityTransform
 from handlers.normalization.orientation import Reorient
 from handlers.normalization.padding import mark_declared_padding, mark_undeclared_padding
 from handlers.normalization.placement import place_in_space
@@ -20,17 +20,22 @@ from handlers.normalization.resampling import Resample
 from handlers.normalization.statistics import measure_values
 from handlers.normalization.stored_values import decode_stored_values
 from handlers.normalization.tilt import correct_tilt
+from handlers.normalization.uptake_value import UptakeValue
 
-MEASURE_STEPS: tuple[Step, ...] = (
-    decode_stored_values,
-    mark_declared_padding,
-    apply_modality_transform,
-    set_polarity,
-    mark_undeclared_padding,
-    drop_duplicates,
-    place_in_space,
-    measure_values,
-)
+
+def measure_steps(recipe: Recipe) -> tuple[Step, ...]:
+    """Return the steps from files to modality units, or to those that the profile wants, in their order."""
+    return (
+        decode_stored_values,
+        mark_declared_padding,
+        ModalityTransform(recipe.mr_values),
+        UptakeValue(recipe.suv),
+        set_polarity,
+        mark_undeclared_padding,
+        drop_duplicates,
+        place_in_space,
+        measure_values,
+    )
 
 
 def canonical_steps(recipe: Recipe) -> tuple[Step, ...]:
@@ -50,8 +55,10 @@ def canonical_steps(recipe: Recipe) -> tuple[Step, ...]:
     )
 
 
-def to_modality_units(volume: Volume) -> Volume:
+def to_modality_units(volume: Volume, recipe: Recipe = Recipe()) -> Volume:  # noqa: B008 - frozen
     """Decode the frames of a volume and bring them to modality units (HU, Bq/ml, MR as displayed).
+
+    A profile may want other units that the header defines: an uptake value of PET, quantitative MR.
 
     Fills values, padding, units, background, polarity, affine, spacing, measured; appends
     steps and findings.
@@ -61,7 +68,7 @@ def to_modality_units(volume: Volume) -> Volume:
         VolumeError: there is no usable modality transformation (HU-001, RSC-003).
         MalformedAttributeError: an attribute that a step needs is no number.
     """
-    return _run(MEASURE_STEPS, volume)
+    return _run(measure_steps(recipe), volume)
 
 
 def to_canonical(volume: Volume, recipe: Recipe) -> Volume:

@@ -38,6 +38,8 @@ PLAN_KEYS = (
     "spacing_mm",
     "interpolator",
     "intensity",
+    "suv",
+    "mr_values",
     "fill_missing",
     "resample_variable",
     "dtype",

@@ -19,7 +19,15 @@ SEVERITIES = {
     "INFO": "For information",
 }
 LET_PASS = ("What was let pass", "It would be held. A person, or the profile, let it pass.")
-UNITS = {"[hnsf'U]": "HU", "Bq/ml": "Bq/ml", "{counts}": "counts", "1": ""}
+UNITS = {
+    "[hnsf'U]": "HU",
+    "Bq/ml": "Bq/ml",
+    "{counts}": "counts",
+    "1": "",
+    "g/ml{SUVbw}": "SUV (body weight)",
+    "g/ml{SUVlbm(Janma)}": "SUV (lean body mass)",
+    "cm2/ml{SUVbsa}": "SUV (body surface)",
+}
 UNIT_NAMES = {
     "[hnsf'U]": "Hounsfield units",
     "Bq/ml": "becquerel per millilitre",
@@ -220,6 +228,8 @@ def _cycle(name: str, cycle: Any) -> Fact | None:
         if cycle.get(key) is not None
         for text in (text.format(cycle[key]),)
     ]
+    if target := cycle.get("target_phase"):
+        known.append(f"{'taken' if cycle.get('selected') else 'passed over'} for the target {target}")
     return (name, ", ".join(known)) if known else None
 
 

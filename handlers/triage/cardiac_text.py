@@ -43,6 +43,7 @@ class CardiacText:
     percent: float | None = None
     time_ms: float | None = None
     is_range: bool = False
+    limits: tuple[float, float] | None = None  # of a range, in percent
 
 
 def read(text: str) -> CardiacText:
@@ -53,8 +54,10 @@ def read(text: str) -> CardiacText:
     plain = FOREIGN.sub(" ", plain)
     if best := BEST.search(plain):
         return CardiacText(percent=_phase(best[1]))
-    if RANGE.search(plain):
-        return CardiacText(is_range=True)
+    if match := RANGE.search(plain):
+        first_phase, last_phase = sorted(float(each) for each in match.groups() if each)
+        limits = (first_phase, last_phase) if last_phase <= 100 else None
+        return CardiacText(is_range=True, limits=limits)
     percents = {_phase(each) for each in PERCENT.findall(plain)} - {None}
     times = MILLISECONDS.findall(plain)
     return CardiacText(

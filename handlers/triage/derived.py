@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from handlers.model import Finding, Frame, Series, Severity, Volume
-from handlers.triage import header
+from handlers.triage import header, respiratory_text
 from handlers.triage.targets import STACKED, measured, volume_finding
 from handlers.triage.words import first
 
@@ -84,7 +84,7 @@ def projected(series: Series) -> list[Finding]:
             ),
             "VolumeBasedCalculationTechnique": _techniques(volume, "projection"),
             "DerivationCodeSequence": sorted(_derivation_codes(volume.frames[0]) & PROJECTION_CODES),
-            "words": _words(volume, PROJECTION_WORDS) if volume.modality in STACKED else [],
+            "words": _projection_words(volume),
         }
         if reason := _first_reason(evidence):
             severity = Severity.ERROR if volume.modality in STACKED else Severity.WARN
@@ -148,6 +148,14 @@ def _derivation_codes(frame: Frame) -> set[str]:
 def _words(volume: Volume, wanted: tuple[str, ...]) -> list[str]:
     word = first(header.text(volume.frames[0], "SeriesDescription"), wanted)
     return [word] if word else []
+
+
+def _projection_words(volume: Volume) -> list[str]:
+    """Return what the description says; an average of a 4-D scan is one over its breathing phases."""
+    if volume.modality not in STACKED:
+        return []
+    combined = respiratory_text.combined(header.text(volume.frames[0], "SeriesDescription"))
+    return _words(volume, PROJECTION_WORDS) or ([combined] if combined else [])
 
 
 def _first_reason(evidence: dict[str, list[str]]) -> str:

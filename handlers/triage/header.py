@@ -6,10 +6,12 @@ ING-013 names the malformed attributes, once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from handlers import attributes
 from handlers.errors import MalformedAttributeError
@@ -60,14 +62,25 @@ def items(source: Source, keyword: str) -> tuple[Dataset, ...]:
 
 
 def private_number(source: Source, group: int, creator: str, offset: int) -> float | None:
-    """Return a private element as a number; None when it is not there or is no number."""
-    value = attributes.private(source, group, creator, offset)
-    if isinstance(value, bytes):
-        value = value.decode("ascii", errors="replace")
+    """Return a private element as a finite number; None when it is not there or is no number."""
     try:
-        return float(str(value).strip("\0 "))
+        number = float(private_text(source, group, creator, offset))
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
+
+
+def private_text(source: Source, group: int, creator: str, offset: int) -> str:
+    """Return the first value of a private element as text; "" when it is not there or cannot be read."""
+    try:
+        value = attributes.private(source, group, creator, offset)
+    except MalformedAttributeError:
+        return ""
+    if isinstance(value, bytes):
+        value = value.decode("ascii", errors="replace")
+    elif isinstance(value, (MultiValue, list, tuple)):
+        value = value[0] if value else None
+    return "" if value is None else str(value).split("\\")[0].strip("\0 ")
 
 
 def different(sources: Iterable[Each]) -> Iterator[Each]:

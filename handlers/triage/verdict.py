@@ -15,6 +15,7 @@ BY_SEVERITY = {
     Severity.ERROR: Verdict.REJECT,
 }
 ACCEPTED = (Verdict.ACCEPT, Verdict.ACCEPT_WARN)
+PASSED_OVER = "GAT-011"  # refused because the profile takes another volume of the series, not for a fault
 
 
 def finding_verdict(finding: Finding, recipe: Recipe) -> Verdict:
@@ -44,10 +45,16 @@ def series_verdict(
     """Return the verdict of a series from those of its volumes.
 
     Anything held holds the series. All refused refuse it. A series that was accepted in part, or that lost
-    instances on the way, is accepted with a warning. Without volumes its findings decide.
+    instances on the way, is accepted with a warning. Volumes that the profile passes over for another one do
+    not count. Without volumes its findings decide.
     """
     if not volumes:
         return _worst((finding_verdict(f, recipe) for f in findings), default=Verdict.REJECT)
+    passed_over = {f.target for f in findings if f.code == PASSED_OVER}
+    pairs = zip(volumes, verdicts, strict=True)
+    verdicts = [
+        verdict for each, verdict in pairs if verdict is not Verdict.REJECT or each.name not in passed_over
+    ] or verdicts
     if Verdict.QUARANTINE in verdicts:
         return Verdict.QUARANTINE
     if all(verdict is Verdict.REJECT for verdict in verdicts):

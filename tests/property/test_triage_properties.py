@@ -13,7 +13,7 @@ from handlers.triage import (
     codestream,
     phase_fusion,
     phase_lexicon,
-    respiratory_gating,
+    respiratory_text,
     slice_spacing,
 )
 from handlers.triage.rules import HEADER_RULES, judge
@@ -74,7 +74,7 @@ def test_reading_a_text_never_fails_and_ignores_case_and_accents(text):
     assert phase_lexicon.read(fold(text)) == reading
     assert not (reading.is_mixed and reading.phases)
     cardiac_text.read(text)
-    respiratory_gating.BINS[0].search(fold(text))
+    assert respiratory_text.read(fold(text)) == respiratory_text.read(text)
 
 
 @given(TEXTS)

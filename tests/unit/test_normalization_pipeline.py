@@ -12,17 +12,19 @@ import pytest
 
 import data
 from handlers.api import Recipe
-from handlers.normalization.pipeline import MEASURE_STEPS, canonical_steps, to_canonical, to_modality_units
+from handlers.normalization.pipeline import canonical_steps, measure_steps, to_canonical, to_modality_units
 from handmade import built, volume_of
 
 RECIPE = Recipe(orientation="RAS", spacing_mm=(1.0, 1.0, 2.0), intensity="soft")
 
 
 def test_the_order_of_the_steps_is_the_written_one():
-    assert [step.__name__ for step in MEASURE_STEPS] == [
+    measured = [getattr(step, "__name__", type(step).__name__) for step in measure_steps(RECIPE)]
+    assert measured == [
         "decode_stored_values",
         "mark_declared_padding",
-        "apply_modality_transform",
+        "ModalityTransform",
+        "UptakeValue",
         "set_polarity",
         "mark_undeclared_padding",
         "drop_duplicates",

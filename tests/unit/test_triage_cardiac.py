@@ -44,6 +44,17 @@ def test_trigger_time_and_beat_give_a_computed_phase():
     assert finding.evidence["cardiac"]["time_ms"] == 450
 
 
+def test_a_computed_phase_is_as_sure_as_the_beats_are_even():
+    # 450 ms of 900 ms is 50 %; of 750 ms 60 %, of 1000 ms 45 %
+    finding = only(
+        judged(volume("CT", TriggerTime=450, NominalInterval=900, LowRRValue=750, HighRRValue=1000)),
+        "GAT-002",
+    )
+    assert finding.evidence["error_percent"] == 7.5
+    assert "± 7.5 %" in finding.message
+    assert only(judged(volume("CT", TriggerTime=450, NominalInterval=900))).evidence["error_percent"] is None
+
+
 def test_the_heart_rate_stands_in_for_the_interval():
     assert fact(volume("CT", TriggerTime=500, HeartRate=60))["phase_percent"] == 50.0
 
@@ -141,13 +152,13 @@ def test_two_phases_in_a_series_are_noted():
     "words", ["Heart CTA", "CaScore", "TAVI", "Herz nativ", "coeur", "cuore", "serce", "Calcium Scoring"]
 )
 def test_a_heart_scan_without_gating_is_marked(words):
-    finding = only(cardiac_gating.ungated_heart(series(volume("CT", SeriesDescription=words))))
+    finding = only(cardiac_gating.UngatedHeart()(series(volume("CT", SeriesDescription=words))))
     assert (finding.code, finding.severity) == ("GAT-004", Severity.WARN)
 
 
 @pytest.mark.parametrize("words", ["COR MPR", "CALCANEUS", "CORONAL", "RECORDED", "Thorax"])
 def test_words_that_only_sound_like_the_heart_are_none(words):
-    assert cardiac_gating.ungated_heart(series(volume("CT", SeriesDescription=words))) == []
+    assert cardiac_gating.UngatedHeart()(series(volume("CT", SeriesDescription=words))) == []
 
 
 @pytest.mark.parametrize(
@@ -159,7 +170,7 @@ def test_words_that_only_sound_like_the_heart_are_none(words):
     ],
 )
 def test_a_gated_heart_scan_is_as_it_should_be(attributes):
-    assert cardiac_gating.ungated_heart(series(volume("CT", SeriesDescription="Heart", **attributes))) == []
+    assert cardiac_gating.UngatedHeart()(series(volume("CT", SeriesDescription="Heart", **attributes))) == []
 
 
 def test_gated_without_a_phase_says_so():
@@ -170,7 +181,7 @@ def test_gated_without_a_phase_says_so():
 
 def test_technique_none_against_a_named_phase_is_held():
     made = volume("CT", CardiacSynchronizationTechnique="NONE", SeriesDescription="Heart 75 %")
-    finding = only(cardiac_gating.ungated_heart(series(made)))
+    finding = only(cardiac_gating.UngatedHeart()(series(made)))
     assert (finding.code, finding.severity) == ("GAT-005", Severity.REVIEW)
 
 
@@ -180,6 +191,21 @@ def test_technique_none_against_a_named_phase_is_held():
 def test_fast_or_irregular_beats_are_marked(beat):
     finding = only(judged(volume("CT", NominalPercentageOfCardiacPhase=70.0, **beat)), "GAT-008")
     assert finding.severity is Severity.WARN
+
+
+def test_the_rate_of_a_scan_is_the_median_of_its_slices():
+    made = volume(
+        "CT", slices=5, NominalPercentageOfCardiacPhase=70.0, HeartRate=lambda k: (68, 68, 76, 76, 76)[k]
+    )
+    assert fact(made)["heart_rate_bpm"] == 76.0
+    assert codes(judged(made)) == ["GAT-001"]  # 789 to 882 ms are 11 % apart
+
+
+def test_rates_that_differ_much_between_the_slices_are_irregular():
+    made = volume(
+        "CT", slices=5, NominalPercentageOfCardiacPhase=70.0, HeartRate=lambda k: (60, 60, 60, 72, 72)[k]
+    )
+    assert "beats of 833" in only(judged(made), "GAT-008").message
 
 
 def test_a_calm_regular_beat_is_not_marked():
@@ -231,3 +257,100 @@ def test_averages_over_breathing_are_refused(words):
 @pytest.mark.parametrize("words", ["4D Thorax 30% Ex", "MIP 10mm", "WAVE 4D"])
 def test_single_bins_and_other_projections_are_not_averages_over_breathing(words):
     assert respiratory_gating.combined_breathing(series(volume("CT", SeriesDescription=words))) == []
+
+
+def sources(made):
+    return [(each["source"], each["phase_percent"], each["time_ms"]) for each in fact(made)["sources"]]
+
+
+def test_every_source_is_recorded_in_the_order_of_trust():
+    made = multi_frame(
+        volume(
+            "CT", slices=3, TriggerTime=690, HeartRate=62, ScanOptions="TP70PC100", SeriesDescription="CorCTA 70 %", **HEART
+        ),
+        NominalPercentageOfCardiacPhase=71.0, NominalCardiacTriggerDelayTime=700.0, ActualCardiacTriggerDelayTime=710.0,
+        RRIntervalTimeNominal=1000.0,
+    )  # fmt: skip
+    # 690 ms of 60000/62 ms is 71.3 %
+    assert sources(made) == [
+        ("NominalPercentageOfCardiacPhase", 71.0, None), ("NominalCardiacTriggerDelayTime", 70.0, 700.0),
+        ("ActualCardiacTriggerDelayTime", 71.0, 710.0), ("TriggerTime", 71.3, 690.0), ("ScanOptions", 70.0, None),
+        ("SeriesDescription", 70.0, None),
+    ]  # fmt: skip
+    assert (fact(made)["phase_percent"], fact(made)["time_ms"]) == (71.0, 700.0)
+    assert codes(judged(made)) == ["GAT-001"]
+
+
+def test_a_delay_per_frame_counts_by_its_median():
+    delays = [300.0, 320.0, 310.0]
+    made = multi_frame(
+        volume("CT", slices=3),
+        NominalCardiacTriggerDelayTime=lambda k: delays[k],
+        RRIntervalTimeNominal=1000.0,
+    )
+    assert (fact(made)["phase_percent"], fact(made)["time_ms"]) == (31.0, 310.0)
+
+
+def test_the_synchronization_is_recorded():
+    made = volume(
+        "CT", CardiacSynchronizationTechnique="RETROSPECTIVE", CardiacSignalSource="ECG", CardiacBeatRejectionTechnique="NONE",
+        CardiacCyclePosition="END_DIASTOLE", NominalPercentageOfCardiacPhase=75.0,
+    )  # fmt: skip
+    found = fact(made)
+    assert (found["technique"], found["signal_source"], found["cycle_position"]) == (
+        "RETROSPECTIVE",
+        "ECG",
+        "END_DIASTOLE",
+    )
+
+
+def test_ge_states_what_was_asked_and_what_was_measured():
+    made = _private(
+        0x0045, "GEMS_HELIOS_01", [(0x33, "CS", "75"), (0x34, "CS", "68"), (0x3F, "IS", "720"), (0x44, "IS", "650"), (0x31, "CS", "63")]
+    )  # fmt: skip
+    assert sources(made) == [
+        ("GEMS_HELIOS_01 (0045,xx33)", 75.0, 720.0),
+        ("GEMS_HELIOS_01 (0045,xx34), actual", 68.0, 650.0),
+    ]
+    assert "GAT-003" not in codes(judged(made))  # the scanner says itself that the beats differed
+
+
+@pytest.mark.parametrize(
+    ("value", "percent", "time_ms"),
+    [("75.0%", 75.0, None), ("40", 40.0, None), ("300 ms", None, 300.0), ("350", None, 350.0)],
+)
+def test_philips_states_a_gating_delay(value, percent, time_ms):
+    found = fact(_private(0x01F1, "ELSCINT1", [(0x41, "LO", value), (0x45, "IS", "70")]))
+    assert (found["phase_percent"], found["time_ms"], found["heart_rate_bpm"]) == (percent, time_ms, 70.0)
+
+
+def test_canon_states_percent_milliseconds_and_the_mean_beat():
+    made = _private(
+        0x7005,
+        "TOSHIBA_MEC_CT3",
+        [(0x03, "SH", "950"), (0x04, "SH", "75"), (0x05, "SH", "712"), (0x06, "SH", "HALF")],
+    )
+    found = fact(made)
+    assert (found["phase_percent"], found["time_ms"], found["rr_ms"], found["algorithm"]) == (
+        75.0,
+        712.0,
+        950.0,
+        "HALF",
+    )
+
+
+def test_a_private_element_of_another_kind_is_no_phase():
+    assert judged(_private(0x01F1, "ELSCINT1", [(0x41, "LO", "NOT GATED")])) == []
+
+
+def test_comments_may_name_the_phase():
+    made = volume("CT", SeriesDescription="Heart", ImageComments="BestDiast 74 %")
+    assert (fact(made)["phase_percent"], fact(made)["source"]) == (74.0, "ImageComments")
+
+
+def test_the_time_of_a_philips_dynamic_is_no_trigger_time():
+    made = volume("MR", slices=1, TriggerTime=500, HeartRate=60)
+    assert fact(made)["phase_percent"] == 50.0
+    block = made.frames[0].instance.header.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+    block.add_new(0xA0, "FL", 0.5)
+    assert judged(made) == []

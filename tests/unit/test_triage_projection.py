@@ -1,11 +1,11 @@
-"""Mammograms, radiographs, PET and MR components: what their headers settle."""
+"""Mammograms, radiographs and MR components: what their headers settle."""
 
 from __future__ import annotations
 
 import pytest
 
 from handlers.model import Severity
-from handlers.triage import mammography, mr_components, projection_spacing, suv_inputs
+from handlers.triage import mammography, mr_components, projection_spacing
 from triage_cases import codes, header, multi_frame, only, series, volume
 
 ROOT = "1.2.840.10008.5.1.4.1.1."
@@ -175,39 +175,6 @@ def test_calibrated_spacing_is_fine(attributes):
 
 def test_tomography_is_not_judged_as_a_projection():
     assert projection_spacing.projection_spacing(series(volume("CT", PixelSpacing=None))) == []
-
-
-DOSE = {
-    "RadionuclideTotalDose": 3.7e8,
-    "RadionuclideHalfLife": 6586.2,
-    "RadiopharmaceuticalStartTime": "090000",
-}
-UPTAKE = {
-    "PatientWeight": 70, "DecayCorrection": "START", "CorrectedImage": ["ATTN", "DECY", "SCAT"],
-    "RadiopharmaceuticalInformationSequence": [header(DOSE)],
-}  # fmt: skip
-
-
-def test_complete_inputs_of_the_uptake_value_give_no_finding():
-    assert suv_inputs.suv_inputs(series(volume("PT", **UPTAKE))) == []
-
-
-@pytest.mark.parametrize(
-    ("attributes", "missing"),
-    [
-        ({"PatientWeight": None}, "PatientWeight"), ({"Units": "CNTS"}, "Units BQML"), ({"DecayCorrection": "NONE"}, "DecayCorrection"),
-        ({"CorrectedImage": ["DECY"]}, "CorrectedImage ATTN"), ({"PatientWeight": 0}, "PatientWeight"),
-        ({"RadiopharmaceuticalInformationSequence": [header({**DOSE, "RadionuclideTotalDose": None})]}, "RadionuclideTotalDose"),
-    ],
-)  # fmt: skip
-def test_missing_inputs_of_the_uptake_value_are_listed(attributes, missing):
-    finding = only(suv_inputs.suv_inputs(series(volume("PT", **{**UPTAKE, **attributes}))))
-    assert (finding.code, finding.severity) == ("PET-001", Severity.WARN)
-    assert finding.evidence["missing"] == [missing]
-
-
-def test_an_image_that_is_an_uptake_value_already_needs_no_inputs():
-    assert suv_inputs.suv_inputs(series(volume("PT", Units="GML"))) == []
 
 
 @pytest.mark.parametrize(

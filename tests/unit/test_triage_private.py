@@ -1,0 +1,81 @@
+"""Private elements: those that are read are named, those without an owner are told, all others are left alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from handlers.model import Severity
+from handlers.triage.private_evidence import private_evidence
+from handlers.triage.tables import table
+from triage_cases import codes, only, series, volume
+
+HANDLERS = Path(__file__).parents[2] / "handlers"
+
+
+def holding(modality, group, creator, elements):
+    made = volume(modality, slices=2)
+    for each in made.instances:
+        block = each.header.private_block(group, creator, create=True)
+        for offset, vr, value in elements:
+            block.add_new(offset, vr, value)
+    return made
+
+
+def test_a_private_element_that_is_read_is_named_with_its_value():
+    made = holding("CT", 0x0045, "GEMS_HELIOS_01", [(0x33, "CS", "75")])
+    finding = only(private_evidence(series(made)))
+    assert (finding.code, finding.severity) == ("PRV-TAG-001", Severity.INFO)
+    assert finding.evidence["elements"] == [
+        {
+            "creator": "GEMS_HELIOS_01",
+            "element": "(0045,xx33)",
+            "meaning": "cardiac phase, percent",
+            "value": "75",
+        }
+    ]
+
+
+def test_a_moment_in_the_life_of_a_patient_is_not_quoted():
+    made = holding("PT", 0x0009, "GEMS_PETD_01", [(0x0D, "DT", "20240502122000.00")])
+    assert only(private_evidence(series(made))).evidence["elements"][0]["value"] == "a date and time"
+
+
+@pytest.mark.parametrize(
+    ("modality", "creator", "offset"),
+    [("MR", "GEMS_HELIOS_01", 0x33), ("CT", "SOMEBODY", 0x33), ("CT", "GEMS_HELIOS_01", 0x01)],
+)
+def test_other_private_elements_are_not(modality, creator, offset):
+    assert private_evidence(series(holding(modality, 0x0045, creator, [(offset, "CS", "75")]))) == []
+
+
+def test_a_series_without_private_elements_has_none():
+    assert private_evidence(series(volume("CT"))) == []
+
+
+def test_a_block_without_its_creator_is_told():
+    made = holding("CT", 0x0045, "GEMS_HELIOS_01", [(0x33, "CS", "75")])
+    for each in made.instances:
+        del each.header[0x00450010]
+    finding = only(private_evidence(series(made)))
+    assert (finding.code, finding.severity) == ("PRV-TAG-002", Severity.WARN)
+    assert finding.evidence["blocks"] == ["(0045,10xx)"]
+
+
+def test_groups_that_nobody_reads_may_lack_a_creator():
+    made = holding("CT", 0x0099, "SOMEBODY", [(0x33, "CS", "75")])
+    for each in made.instances:
+        del each.header[0x00990010]
+    assert codes(private_evidence(series(made))) == []
+
+
+def test_the_table_holds_every_creator_that_the_programs_read():
+    named = re.compile(
+        r'"((?:GEMS|GEHC|ELSCINT|TOSHIBA|SIEMENS MR|Philips (?:MR |PET |Imaging))[\w ]*|Image Private Header)"'
+    )
+    read = {name for path in HANDLERS.rglob("*.py") for name in named.findall(path.read_text("utf-8"))}
+    listed = {entry["creator"] for entry in table("private_tags")["element"]}
+    nested = {"Philips MR Imaging DD 005"}  # holds a sequence of functional groups, no value
+    assert read - nested == listed
