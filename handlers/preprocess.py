@@ -40,7 +40,7 @@ WRITERS: tuple[tuple[str, Writer], ...] = (
 REPORTS: tuple[tuple[str, Writer], ...] = (("report", report.write), ("report-page", report_page.write))
 ACCEPTED = (Verdict.ACCEPT, Verdict.ACCEPT_WARN)
 # Products that must not stay when a volume turns out not to be accepted after all.
-VALUE_PRODUCTS = frozenset({"nifti", "padding_mask", "sidecar"})
+VALUE_PRODUCTS = frozenset({"nifti", "companion", "padding_mask", "sidecar"})
 # Steps after which every value is still one that was measured.
 VALUE_PRESERVING_STEPS = frozenset({"placement", "reorient"})
 SHARED_POSITION = "SPL-003"
@@ -147,7 +147,8 @@ def _volume(work: _Work, volume: Volume, made: dict[str, object]) -> Volume:
     if verdict is not Verdict.REJECT:
         single = _outcome(work, (current,), (verdict,), made)
         _write(work, (*WRITERS, *(writer for writer in work.writers if is_per_volume(writer[1]))), single)
-    return replace(current, values=None, padding=None, interpolated=None)
+    described = tuple(replace(companion, values=None) for companion in current.companions)
+    return replace(current, values=None, padding=None, interpolated=None, companions=described)
 
 
 def _reopen_duplicates(work: _Work, volume: Volume) -> None:

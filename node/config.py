@@ -25,11 +25,13 @@ from pydantic.networks import IPvAnyNetwork
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from node import shipped_profiles
 from node.errors import ConfigError
 
 AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Spacing = Annotated[float, Field(ge=0)]
 VerdictName = Literal["ACCEPT", "ACCEPT_WARN", "QUARANTINE", "REJECT"]
 
 
@@ -176,7 +178,7 @@ class Profile(Section):
     """A recipe: how a volume is wanted. See `handlers.api.Recipe` for the meaning of each key."""
 
     orientation: Annotated[str, Field(pattern=r"^(native|[LRAPSI]{3})$")] = "LPS"
-    spacing_mm: tuple[float, float, float] | None = None
+    spacing_mm: tuple[Spacing, Spacing, Spacing] | None = None
     interpolator: Literal["linear", "bspline", "nearest"] = "linear"
     intensity: str = "none"
     fill_missing: bool = False
@@ -185,11 +187,19 @@ class Profile(Section):
     need_phase: bool = False
     dtype: Literal["auto", "float32", "int16"] = "auto"
     save_padding_mask: bool = False
+    keep_units: bool = False
+    frequency_bins: Annotated[int, Field(ge=0, le=1000)] = 0
     policy: dict[str, VerdictName] = Field(default_factory=dict)
     rules: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     writers: tuple[str, ...] = ()
     handler: str = ""
+
+    @property
+    def model_kinds(self) -> frozenset[str]:
+        """Kinds of intensity models that this profile uses where there is one."""
+        wanted = {self.intensity} & {"nyul", "histogram"}
+        return frozenset(wanted | ({"frequency"} if self.frequency_bins else set()))
 
 
 class Config(BaseSettings):
@@ -240,6 +250,12 @@ class Config(BaseSettings):
         return config
 
     @property
+    def profiles(self) -> dict[str, Profile]:
+        """All profiles by name: those that come with the node, and those of the file, which win."""
+        shipped = {name: Profile(**keys) for name, keys in shipped_profiles.tables().items()}
+        return {**shipped, **self.profile}
+
+    @property
     def registry_url(self) -> str:
         """The registry's database URL with `{data_dir}` filled in."""
         return self.registry.url.format(data_dir=self.node.data_dir)
@@ -285,7 +301,7 @@ def _mistakes_between_keys(tables: Any) -> Iterator[str]:
         yield from _mistakes_of_kind(table)
     yield from _mistakes_of_peers(tables.get("listener"))
     profiles = tables.get("profile")
-    known = {"default", *(profiles if isinstance(profiles, dict) else ())}
+    known = {"default", *shipped_profiles.tables(), *(profiles if isinstance(profiles, dict) else ())}
     for route in _tables_in(tables, "route"):
         label, wanted = f"route {route.get('name')!r}", route.get("destinations", ())
         for name in wanted if isinstance(wanted, (list, tuple)) else ():

@@ -8,6 +8,7 @@ from handlers import api
 from handlers.api import Recipe, Step
 from handlers.model import Volume
 from handlers.normalization.duplicates import drop_duplicates
+from handlers.normalization.frequency import ScaleByFrequency
 from handlers.normalization.gaps import RepairGaps
 from handlers.normalization.intensity import ScaleIntensity
 from handlers.normalization.modality_transform import apply_modality_transform
@@ -43,7 +44,8 @@ def canonical_steps(recipe: Recipe) -> tuple[Step, ...]:
         correct_tilt,
         Reorient(recipe.orientation),
         Resample(recipe.spacing_mm, recipe.interpolator),
-        ScaleIntensity(recipe.intensity),
+        *((ScaleByFrequency(recipe.frequency_bins, recipe.models),) if recipe.frequency_bins else ()),
+        ScaleIntensity(recipe.intensity, recipe.models, keep_units=recipe.keep_units),
         *(api.load("prepnode.steps", name) for name in recipe.steps),
     )
 

@@ -11,6 +11,7 @@ from handlers.model import Finding, Outcome, Product, Verdict, Volume, volume_fa
 from handlers.outputs import slices
 from handlers.outputs.json_values import plain, readable
 from handlers.outputs.nifti import affine_ras
+from handlers.outputs.provenance import volume_uid
 
 SCHEMA_VERSION = "1.0"
 FILE_NAME = "report.json"
@@ -102,6 +103,12 @@ def volume_as_data(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[s
         described["statistics_written"] = volume.written["statistics"]
     if file is None:
         del described["file"]
+    else:
+        described["companions"] = {
+            each.name: f"{volume.name}_{each.name}.nii.gz" for each in volume.companions
+        }
+        described["landmarks"] = list(volume.landmarks)
+        described["volume_uid"] = volume_uid(outcome.series, volume)
     return described
 
 
