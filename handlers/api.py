@@ -48,6 +48,7 @@ class Recipe:
     "percentile", "nyul" or "histogram"; the last two need a model of the volume's cohort in `models`.
     `keep_units`: where `intensity` changes values, also write them as they were, on the same grid.
     `frequency_bins`: also write HU scaled by a histogram of so many bins; 0 does not.
+    `labels`: also write segmentations that lie in the frame of reference of the volume, on its grid.
     `models`: what was learnt of cohorts and is in use; who calls hands them in, as data.
     `fill_missing`: fill an interior gap by linear interpolation (GEO-005) when it is small enough.
     `resample_variable`: resample unevenly spaced slices to an even grid (GEO-006).
@@ -72,6 +73,7 @@ class Recipe:
     save_padding_mask: bool = False
     keep_units: bool = False
     frequency_bins: int = 0
+    labels: bool = False
     models: tuple[NormModel, ...] = ()
     policy: Mapping[str, Verdict] = field(default_factory=dict)
     rules: tuple[str, ...] = ()

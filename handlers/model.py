@@ -255,7 +255,8 @@ class Series:
     """Everything known of one series at one revision.
 
     `volumes` is empty until `handlers.volumes.split`. `unreadable` lists files that were
-    offered but could not be read, with the reason.
+    offered but could not be read, with the reason. `labels` are the segmentations (SEG) of
+    the same study, whatever they belong to.
     """
 
     series_instance_uid: str
@@ -267,6 +268,7 @@ class Series:
     completion: Completion = field(default_factory=lambda: Completion("folder"))
     unreadable: tuple[tuple[Path, str], ...] = ()
     findings: tuple[Finding, ...] = ()
+    labels: tuple[Instance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from handlers.api import Recipe, TriageRule, Writer, is_on_values, is_per_volume
 from handlers.errors import HandlerError
 from handlers.findings import CODES
 from handlers.model import Finding, Outcome, Product, Scope, Series, Severity, Verdict, Volume
+from handlers.normalization.labels import PlaceLabels
 from handlers.normalization.pipeline import to_canonical, to_modality_units
 from handlers.normalization.statistics import measure_values
 from handlers.outputs import nifti, preview, report, report_page, sidecar
@@ -161,7 +162,10 @@ def _reopen_duplicates(work: _Work, volume: Volume) -> None:
 
 
 def _canonical(work: _Work, volume: Volume) -> Volume:
-    return set_number_format(to_canonical(volume, work.recipe), work.recipe.dtype)
+    canonical = to_canonical(volume, work.recipe)
+    if work.recipe.labels:
+        canonical = PlaceLabels(work.series.labels)(canonical)
+    return set_number_format(canonical, work.recipe.dtype)
 
 
 def _written(decoded: Volume, current: Volume) -> dict[str, object]:

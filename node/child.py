@@ -30,7 +30,8 @@ class Order:
     `siblings` maps the SeriesInstanceUID of the other series of the study to their header
     facts. `findings` are those of the registry (conflicts, late instances, completion) as
     in report.json. `writers` are run beyond those of the profile. `models`
-    are the intensity models in use, of the kinds that the profile asks for.
+    are the intensity models in use, of the kinds that the profile asks for. `labels` are the files of
+    segmentations of the study, if the profile asks for them.
     """
 
     series_instance_uid: str
@@ -46,6 +47,7 @@ class Order:
     siblings: Mapping[str, Mapping[str, Any]] | None = None
     findings: tuple[Mapping[str, Any], ...] = ()
     models: tuple[Mapping[str, Any], ...] = ()
+    labels: tuple[Path, ...] = ()
 
 
 def prepare(parent: int, memory_mb: int, modules: tuple[str, ...]) -> None:
@@ -122,6 +124,9 @@ def _series(order: Order) -> Any:
         completion=Completion(order.reason, order.evidence or {}),
         unreadable=(*base.unreadable, *unreadable, *strangers),
         findings=(*base.findings, *(_finding(each) for each in order.findings)),
+        labels=tuple(
+            instance for found in series_from_files(order.labels)[0] for instance in found.instances
+        ),
     )
 
 

@@ -189,6 +189,7 @@ class Profile(Section):
     save_padding_mask: bool = False
     keep_units: bool = False
     frequency_bins: Annotated[int, Field(ge=0, le=1000)] = 0
+    labels: bool = False
     policy: dict[str, VerdictName] = Field(default_factory=dict)
     rules: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()

@@ -108,7 +108,14 @@ class SeriesWork:
             siblings=found.siblings,
             findings=tuple(registry_findings(found)),
             models=self._models(planned.profile),
+            labels=self._labels(planned.profile, study_uid),
         )
+
+    def _labels(self, profile: str, study_uid: str) -> tuple[Path, ...]:
+        keys = self._config.profiles.get(profile)
+        if keys is None or not keys.labels:
+            return ()
+        return due.files_of_modality(self._repository.engine, study_uid, "SEG")
 
     def _models(self, profile: str) -> tuple[Mapping[str, Any], ...]:
         keys = self._config.profiles.get(profile)

@@ -46,6 +46,7 @@ def recipe_of(
         save_padding_mask=keys.save_padding_mask,
         keep_units=keys.keep_units,
         frequency_bins=keys.frequency_bins,
+        labels=keys.labels,
         models=tuple(_model(each) for each in models),
         policy={code: Verdict(verdict) for code, verdict in keys.policy.items()},
         rules=keys.rules,

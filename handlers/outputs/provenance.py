@@ -43,6 +43,7 @@ PLAN_KEYS = (
     "dtype",
     "keep_units",
     "frequency_bins",
+    "labels",
     "steps",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, Select, exists, func, or_, select
@@ -106,6 +107,19 @@ def series_to_process(engine: Engine, series_uid: str) -> SeriesToProcess | None
         siblings={uid: {"Modality": modality, **facts} for uid, modality, facts in siblings},
         n_late=n_late,
     )
+
+
+def files_of_modality(engine: Engine, study_uid: str, modality: str) -> tuple[Path, ...]:
+    """Return the files of a study whose series have this Modality and are not removed."""
+    with reading(engine) as connection:
+        found = connection.scalars(
+            select(Instance.path)
+            .join(Series, Series.SeriesInstanceUID == Instance.SeriesInstanceUID)
+            .where(Series.StudyInstanceUID == study_uid, Series.Modality == modality)
+            .where(Instance.removed_at.is_(None))
+            .order_by(Instance.SOPInstanceUID, Instance.id)
+        )
+        return tuple(Path(path) for path in found)
 
 
 def deliveries_due(engine: Engine, now: datetime) -> list[tuple[int, str, datetime | None]]:

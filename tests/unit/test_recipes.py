@@ -33,6 +33,7 @@ def test_every_key_of_a_profile_arrives():
         "save_padding_mask": True,
         "keep_units": True,
         "frequency_bins": 64,
+        "labels": True,
         "policy": {"GEO-005": "REJECT"},
         "rules": ("a",),
         "steps": ("b",),
