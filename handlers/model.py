@@ -255,7 +255,7 @@ class Series:
     """Everything known of one series at one revision.
 
     `volumes` is empty until `handlers.volumes.split`. `unreadable` lists files that were
-    offered but could not be read, with the reason. `labels` are the segmentations (SEG) of
+    offered but could not be read, with the reason. `labels` are the segmentations (SEG, RTSTRUCT) of
     the same study, whatever they belong to.
     """
 

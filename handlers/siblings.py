@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import SegmentationStorage
+from pydicom.uid import RTStructureSetStorage, SegmentationStorage
 
 from handlers import attributes
 from handlers.errors import MalformedAttributeError
@@ -35,7 +35,7 @@ LISTS = {
 
 
 LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"  # PS3.4 B.5, since 2024d
-SEGMENTATIONS = frozenset({SegmentationStorage, LABEL_MAP_SEGMENTATION})
+SEGMENTATIONS = frozenset({SegmentationStorage, LABEL_MAP_SEGMENTATION, RTStructureSetStorage})
 
 
 def with_siblings(series: Sequence[Series]) -> list[Series]:

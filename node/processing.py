@@ -115,7 +115,7 @@ class SeriesWork:
         keys = self._config.profiles.get(profile)
         if keys is None or not keys.labels:
             return ()
-        return due.files_of_modality(self._repository.engine, study_uid, "SEG")
+        return due.files_of_modality(self._repository.engine, study_uid, ("SEG", "RTSTRUCT"))
 
     def _models(self, profile: str) -> tuple[Mapping[str, Any], ...]:
         keys = self._config.profiles.get(profile)

@@ -9,7 +9,7 @@ Source: PS3.3 A.51, C.8.20 (Segmentation).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
@@ -20,17 +20,23 @@ from numpy.typing import NDArray
 from handlers import attributes
 from handlers.errors import MalformedAttributeError
 from handlers.model import Companion, Finding, Instance, Scope, Severity, Volume
+from handlers.normalization import contours
 from handlers.normalization.decoded import affine_of, values_of
 from handlers.normalization.memory import check_result
 
 HALF = 0.5  # of a voxel; and of a fractional segment: from here a voxel belongs to it
 NUDGE_MM = 1e-4  # to left, back and head: a centre on the border of two voxels is no matter of luck
+STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
+# What a damaged segmentation makes its reader raise.
+UNREADABLE = (
+    ValueError, RuntimeError, AttributeError, KeyError, NotImplementedError, MalformedAttributeError,
+)  # fmt: skip
 OWN_CODES = ("SCT", "SRT", "DCM", "FMA")  # schemes whose meanings are not free text of a site
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceLabels:
-    """Add a companion "labels<n>" for each segmentation that shares the volume's frame of reference.
+    """Add a companion "labels<n>" for each SEG or RTSTRUCT that shares the volume's frame of reference.
 
     Segments keep their numbers; where one overlaps those before it, it has a companion of its own,
     "labels<n>_segment<k>", since a voxel has one number only.
@@ -45,7 +51,7 @@ class PlaceLabels:
         own = _text(volume.frames[0], "FrameOfReferenceUID")
         ordered = sorted(self.segmentations, key=lambda instance: instance.sop_instance_uid)
         for number, instance in enumerate(ordered, 1):
-            other = _text(instance, "FrameOfReferenceUID")
+            other = _frame_of_reference(instance)
             if own and own == other:
                 volume = _placed(volume, instance, f"labels{number}")
             elif _refers_to(instance, volume):
@@ -56,17 +62,16 @@ class PlaceLabels:
 
 
 def _placed(volume: Volume, instance: Instance, name: str) -> Volume:
-    """Add the companions of one segmentation."""
+    """Add the companions of one segmentation or structure set."""
     facts: dict[str, Any] = {"SOPInstanceUID": instance.sop_instance_uid}
     try:
-        label_map, apart, affine = _label_map(instance)
-    except (ValueError, RuntimeError, AttributeError, KeyError, NotImplementedError) as error:
+        segments, arrays = _arrays(volume, instance)
+    except UNREADABLE as error:
         message = f"a segmentation could not be read as a volume: {str(error)[:200]}"
         return _told(volume, "NRM-LBL-002", Severity.WARN, message, facts)
-    segments = _segments(instance)
     companions = []
-    for suffix, labels in (("", label_map), *((f"_segment{k}", mask) for k, mask in apart)):
-        values, counts = _sampled(volume, labels, affine)
+    for suffix, values in arrays:
+        counts = dict(zip(*(each.tolist() for each in np.unique(values, return_counts=True)), strict=True))
         present = [each for each in segments if each["number"] in counts]
         described = [{**each, "voxels": counts[each["number"]]} for each in present]
         told = {**facts, "interpolator": "nearest", "segments": described}
@@ -77,6 +82,49 @@ def _placed(volume: Volume, instance: Instance, name: str) -> Volume:
     return _told(volume, "NRM-LBL-001", Severity.INFO, message, facts)
 
 
+def _arrays(
+    volume: Volume, instance: Instance
+) -> tuple[list[dict[str, Any]], list[tuple[str, NDArray[Any]]]]:
+    """Return what the segments are, and (suffix of the name, numbers on the grid of the volume)."""
+    if instance.sop_class_uid == STRUCTURE_SET:
+        slices, rows, columns = (int(n) for n in values_of(volume).shape[:3])
+        masks = contours.masks(instance, affine_of(volume), (slices, rows, columns))
+        label_map, apart = _united(masks)
+        return contours.structures(instance), _named(_small(label_map), apart)
+    label_map, apart, affine = _label_map(instance)
+    return _segments(instance), [
+        (suffix, _sampled(volume, labels, affine)) for suffix, labels in _named(label_map, apart)
+    ]
+
+
+def _named(
+    label_map: NDArray[Any], apart: list[tuple[int, NDArray[np.uint16]]]
+) -> list[tuple[str, NDArray[Any]]]:
+    return [("", label_map), *((f"_segment{number}", mask) for number, mask in apart)]
+
+
+def _united(
+    masks: Iterable[tuple[int, NDArray[np.bool_]]],
+) -> tuple[NDArray[np.uint16], list[tuple[int, NDArray[np.uint16]]]]:
+    """Put masks into one array of their numbers; those that overlap the ones before stay apart."""
+    label_map = None
+    apart = []
+    for number, mask in masks:
+        if label_map is None:
+            label_map = np.zeros(mask.shape, np.uint16)
+        if label_map[mask].any():
+            apart.append((number, mask.astype(np.uint16) * np.uint16(number)))
+        else:
+            label_map[mask] = number
+    if label_map is None:
+        raise ValueError("it has no segments")
+    return label_map, apart
+
+
+def _small(labels: NDArray[np.uint16]) -> NDArray[Any]:
+    return labels.astype(np.uint8) if labels.max(initial=0) <= np.iinfo(np.uint8).max else labels
+
+
 def _label_map(
     instance: Instance,
 ) -> tuple[NDArray[np.uint16], list[tuple[int, NDArray[np.uint16]]], NDArray[np.float64]]:
@@ -84,35 +132,19 @@ def _label_map(
     seg: Any = import_module("highdicom.seg")  # not needed for most volumes, and large
 
     read = seg.segread(instance.path)
-    label_map, place = None, np.eye(4)
-    apart = []
-    for number, mask, affine in _masks(read):
-        if label_map is None:
-            label_map, place = np.zeros(mask.shape, np.uint16), affine
-        if label_map[mask].any():
-            apart.append((number, mask.astype(np.uint16) * np.uint16(number)))
-        else:
-            label_map[mask] = number
-    if label_map is None:
-        raise ValueError("it has no segments")
-    return label_map, apart, place
-
-
-def _masks(read: Any) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.float64]]]:
-    """Yield number, mask and affine (slice, row, column index -> LPS mm) of each segment."""
     geometry = read.get_volume_geometry()
     if geometry is None:
         raise ValueError("its frames make no even stack")
     check_result(geometry.spatial_shape, name="a segmentation")
-    for number in read.segment_numbers:
-        volume = read.get_volume(segment_numbers=[number])
-        yield int(number), volume.array[..., 0] >= HALF, np.asarray(volume.affine, np.float64)
+    label_map, apart = _united(
+        (int(number), read.get_volume(segment_numbers=[number]).array[..., 0] >= HALF)
+        for number in read.segment_numbers
+    )
+    return label_map, apart, np.asarray(geometry.affine, np.float64)
 
 
-def _sampled(
-    volume: Volume, labels: NDArray[np.uint16], affine: NDArray[np.float64]
-) -> tuple[NDArray[Any], dict[int, int]]:
-    """Return for each voxel the label that its centre lies in, 0 outside; and counts of labels."""
+def _sampled(volume: Volume, labels: NDArray[np.uint16], affine: NDArray[np.float64]) -> NDArray[Any]:
+    """Return for each voxel the label that its centre lies in, 0 outside."""
     # Index (column, row, slice) of the volume -> index (slice, row, column) of the labels.
     nudged = affine_of(volume).copy()
     nudged[:3, 3] += NUDGE_MM
@@ -121,14 +153,13 @@ def _sampled(
     rows, columns = np.meshgrid(np.arange(shape[1]), np.arange(shape[2]), indexing="ij")
     across = matrix[:3, :2] @ np.stack([columns.ravel(), rows.ravel()])
     limits = np.asarray(labels.shape)[:, None]
-    result = np.zeros(shape, np.uint8 if labels.max(initial=0) <= np.iinfo(np.uint8).max else np.uint16)
+    result = np.zeros(shape, np.uint16)
     for index in range(shape[0]):
         at = across + (matrix[:3, 2] * index + matrix[:3, 3])[:, None]
         nearest = np.floor(at + HALF).astype(np.intp)
         inside = ((nearest >= 0) & (nearest < limits)).all(axis=0)
         result[index].reshape(-1)[inside] = labels[tuple(nearest[:, inside])]
-    found, counts = np.unique(result[result > 0], return_counts=True)
-    return result, {int(label): int(count) for label, count in zip(found, counts, strict=True)}
+    return _small(result)
 
 
 def _segments(instance: Instance) -> list[dict[str, Any]]:
@@ -145,10 +176,21 @@ def _segments(instance: Instance) -> list[dict[str, Any]]:
     return found
 
 
+def _frame_of_reference(instance: Instance) -> str:
+    if instance.sop_class_uid != STRUCTURE_SET:
+        return _text(instance, "FrameOfReferenceUID")
+    try:
+        return contours.frame_of_reference(instance)
+    except MalformedAttributeError:
+        return ""
+
+
 def _refers_to(instance: Instance, volume: Volume) -> bool:
     """Say whether a segmentation names the series of the volume as its source."""
     own = _text(volume.frames[0], "SeriesInstanceUID")
     try:
+        if instance.sop_class_uid == STRUCTURE_SET:
+            return own in contours.referenced_series(instance)
         named = attributes.items(instance, "ReferencedSeriesSequence")
         return any(attributes.text(item, "SeriesInstanceUID") == own for item in named)
     except MalformedAttributeError:

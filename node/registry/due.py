@@ -109,13 +109,13 @@ def series_to_process(engine: Engine, series_uid: str) -> SeriesToProcess | None
     )
 
 
-def files_of_modality(engine: Engine, study_uid: str, modality: str) -> tuple[Path, ...]:
-    """Return the files of a study whose series have this Modality and are not removed."""
+def files_of_modality(engine: Engine, study_uid: str, modalities: Sequence[str]) -> tuple[Path, ...]:
+    """Return the files of a study whose series have one of these Modalities and are not removed."""
     with reading(engine) as connection:
         found = connection.scalars(
             select(Instance.path)
             .join(Series, Series.SeriesInstanceUID == Instance.SeriesInstanceUID)
-            .where(Series.StudyInstanceUID == study_uid, Series.Modality == modality)
+            .where(Series.StudyInstanceUID == study_uid, Series.Modality.in_(modalities))
             .where(Instance.removed_at.is_(None))
             .order_by(Instance.SOPInstanceUID, Instance.id)
         )
