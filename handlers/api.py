@@ -49,6 +49,7 @@ class Recipe:
     `keep_units`: where `intensity` changes values, also write them as they were, on the same grid.
     `frequency_bins`: also write HU scaled by a histogram of so many bins; 0 does not.
     `labels`: also write segmentations that lie in the frame of reference of the volume, on its grid.
+    `bias_field`: divide MR by its bias field (N4) before its intensity is scaled.
     `models`: what was learnt of cohorts and is in use; who calls hands them in, as data.
     `fill_missing`: fill an interior gap by linear interpolation (GEO-005) when it is small enough.
     `resample_variable`: resample unevenly spaced slices to an even grid (GEO-006).
@@ -74,6 +75,7 @@ class Recipe:
     keep_units: bool = False
     frequency_bins: int = 0
     labels: bool = False
+    bias_field: bool = False
     models: tuple[NormModel, ...] = ()
     policy: Mapping[str, Verdict] = field(default_factory=dict)
     rules: tuple[str, ...] = ()

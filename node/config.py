@@ -190,6 +190,7 @@ class Profile(Section):
     keep_units: bool = False
     frequency_bins: Annotated[int, Field(ge=0, le=1000)] = 0
     labels: bool = False
+    bias_field: bool = False
     policy: dict[str, VerdictName] = Field(default_factory=dict)
     rules: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()

@@ -47,6 +47,7 @@ def recipe_of(
         keep_units=keys.keep_units,
         frequency_bins=keys.frequency_bins,
         labels=keys.labels,
+        bias_field=keys.bias_field,
         models=tuple(_model(each) for each in models),
         policy={code: Verdict(verdict) for code, verdict in keys.policy.items()},
         rules=keys.rules,

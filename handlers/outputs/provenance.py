@@ -44,6 +44,7 @@ PLAN_KEYS = (
     "keep_units",
     "frequency_bins",
     "labels",
+    "bias_field",
     "steps",
 )
 

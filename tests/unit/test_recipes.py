@@ -34,6 +34,7 @@ def test_every_key_of_a_profile_arrives():
         "keep_units": True,
         "frequency_bins": 64,
         "labels": True,
+        "bias_field": True,
         "policy": {"GEO-005": "REJECT"},
         "rules": ("a",),
         "steps": ("b",),
