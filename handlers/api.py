@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from handlers.errors import PluginError
-from handlers.model import Finding, Outcome, Product, Series, Verdict, Volume
+from handlers.model import Finding, NormModel, Outcome, Product, Series, Verdict, Volume
 
 TriageRule = Callable[[Series], list[Finding]]
 Step = Callable[[Volume], Volume]
@@ -42,9 +42,15 @@ class Recipe:
     """How a profile wants its volumes; the defaults are the built-in profile `default`.
 
     `orientation`: "LPS", "RAS" or any other axis code, or "native" to leave the axes as acquired.
-    `spacing_mm`: target (column, row, slice) spacing; None keeps the native one.
+    `spacing_mm`: target (column, row, slice) spacing; None keeps the native one, 0 that of one axis.
     `interpolator`: "linear", "bspline" (clamped to the input range) or "nearest".
-    `intensity`: "none", a CT window by name ("lung", "soft", "brain", ...), "zscore" or "percentile".
+    `intensity`: "none", a CT window by name ("lung", "soft", "brain", ...), or for MR "zscore",
+    "percentile", "nyul" or "histogram"; the last two need a model of the volume's cohort in `models`.
+    `keep_units`: where `intensity` changes values, also write them as they were, on the same grid.
+    `frequency_bins`: also write HU scaled by a histogram of so many bins; 0 does not.
+    `labels`: also write segmentations that lie in the frame of reference of the volume, on its grid.
+    `bias_field`: divide MR by its bias field (N4) before its intensity is scaled.
+    `models`: what was learnt of cohorts and is in use; who calls hands them in, as data.
     `fill_missing`: fill an interior gap by linear interpolation (GEO-005) when it is small enough.
     `resample_variable`: resample unevenly spaced slices to an even grid (GEO-006).
     `accept_kernels`: classes that the profile takes (smooth, medium, sharp, unknown); empty takes all.
@@ -78,6 +84,11 @@ class Recipe:
     mr_values: str = "displayed"
     dtype: str = "auto"
     save_padding_mask: bool = False
+    keep_units: bool = False
+    frequency_bins: int = 0
+    labels: bool = False
+    bias_field: bool = False
+    models: tuple[NormModel, ...] = ()
     policy: Mapping[str, Verdict] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()

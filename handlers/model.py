@@ -148,6 +148,45 @@ class AppliedStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """A further array on the grid of a volume, written beside it as `v<k>_<name>.nii.gz`.
+
+    `values` have the shape of the volume's, (slices, rows, columns), and are None once they were
+    written. `units` is UCUM. `facts` say what it is, for the sidecar.
+    """
+
+    name: str
+    values: NDArray[Any] | None
+    units: str = "1"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NormModel:
+    """What was learnt of the intensities of a cohort, as data; immutable, a new fit is a new version.
+
+    `kind` is "nyul" (standard scale), "histogram" (quantiles of one reference volume) or
+    "frequency" (edges of equally filled bins, HU). `positions` are percentiles, ascending;
+    `values` are the landmarks there and `spread` their standard deviations over the
+    `n` volumes of the fit (0 where there is one). `sha256` is the digest of the whole fit.
+    """
+
+    kind: str
+    cohort: str
+    version: int
+    positions: tuple[float, ...]
+    values: tuple[float, ...]
+    spread: tuple[float, ...]
+    n: int
+    sha256: str
+
+    @property
+    def model_id(self) -> str:
+        """Name in outputs and commands: "nyul:HEAD/T1/3D/3T/plain:v2"."""
+        return f"{self.kind}:{self.cohort}:v{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
     """Frames that belong together in one array, in slice order along the normal.
 
@@ -160,6 +199,8 @@ class Volume:
     `measured` are the statistics of `values` in modality units before any interpolation.
     `written` keeps what is known of the last array once `values` are dropped: its `shape`
     (columns, rows, slices), `padding_voxels`, and `statistics` where they differ from `measured`.
+    `companions` are further arrays on the same grid. `landmarks` are the intensity landmarks that
+    a model of the cohort can be fitted to, each a mapping of `handlers.normalization.landmarks`.
     """
 
     index: int
@@ -177,6 +218,8 @@ class Volume:
     polarity_inverted: bool = False
     measured: Mapping[str, float] = field(default_factory=dict)
     written: Mapping[str, Any] = field(default_factory=dict)
+    companions: tuple[Companion, ...] = ()
+    landmarks: tuple[Mapping[str, Any], ...] = ()
     steps: tuple[AppliedStep, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -212,7 +255,8 @@ class Series:
     """Everything known of one series at one revision.
 
     `volumes` is empty until `handlers.volumes.split`. `unreadable` lists files that were
-    offered but could not be read, with the reason.
+    offered but could not be read, with the reason. `labels` are the segmentations (SEG, RTSTRUCT) of
+    the same study, whatever they belong to.
     """
 
     series_instance_uid: str
@@ -224,6 +268,7 @@ class Series:
     completion: Completion = field(default_factory=lambda: Completion("folder"))
     unreadable: tuple[tuple[Path, str], ...] = ()
     findings: tuple[Finding, ...] = ()
+    labels: tuple[Instance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

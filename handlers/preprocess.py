@@ -22,6 +22,7 @@ from handlers.api import Recipe, TriageRule, Writer, is_on_values, is_per_volume
 from handlers.errors import HandlerError
 from handlers.findings import CODES
 from handlers.model import Finding, Outcome, Product, Scope, Series, Severity, Verdict, Volume
+from handlers.normalization.labels import PlaceLabels
 from handlers.normalization.pipeline import to_canonical, to_modality_units
 from handlers.normalization.statistics import measure_values
 from handlers.outputs import nifti, preview, report, report_page, sidecar
@@ -40,7 +41,7 @@ WRITERS: tuple[tuple[str, Writer], ...] = (
 REPORTS: tuple[tuple[str, Writer], ...] = (("report", report.write), ("report-page", report_page.write))
 ACCEPTED = (Verdict.ACCEPT, Verdict.ACCEPT_WARN)
 # Products that must not stay when a volume turns out not to be accepted after all.
-VALUE_PRODUCTS = frozenset({"nifti", "padding_mask", "sidecar"})
+VALUE_PRODUCTS = frozenset({"nifti", "companion", "padding_mask", "sidecar"})
 # Steps after which every value is still one that was measured.
 VALUE_PRESERVING_STEPS = frozenset({"placement", "reorient"})
 SHARED_POSITION = "SPL-003"
@@ -147,7 +148,8 @@ def _volume(work: _Work, volume: Volume, made: dict[str, object]) -> Volume:
     if verdict is not Verdict.REJECT:
         single = _outcome(work, (current,), (verdict,), made)
         _write(work, (*WRITERS, *(writer for writer in work.writers if is_per_volume(writer[1]))), single)
-    return replace(current, values=None, padding=None, interpolated=None)
+    described = tuple(replace(companion, values=None) for companion in current.companions)
+    return replace(current, values=None, padding=None, interpolated=None, companions=described)
 
 
 def _reopen_duplicates(work: _Work, volume: Volume) -> None:
@@ -160,7 +162,10 @@ def _reopen_duplicates(work: _Work, volume: Volume) -> None:
 
 
 def _canonical(work: _Work, volume: Volume) -> Volume:
-    return set_number_format(to_canonical(volume, work.recipe), work.recipe.dtype)
+    canonical = to_canonical(volume, work.recipe)
+    if work.recipe.labels:
+        canonical = PlaceLabels(work.series.labels)(canonical)
+    return set_number_format(canonical, work.recipe.dtype)
 
 
 def _written(decoded: Volume, current: Volume) -> dict[str, object]:

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import RTStructureSetStorage, SegmentationStorage
 
 from handlers import attributes
 from handlers.breast_views import views_of
 from handlers.errors import MalformedAttributeError
-from handlers.model import Series, SiblingSeries
+from handlers.model import Instance, Series, SiblingSeries
 
 TEXTS = (
     "Modality", "SOPClassUID", "SeriesDescription", "ProtocolName", "BodyPartExamined", "Manufacturer",
@@ -34,8 +35,12 @@ LISTS = {
 }  # also when of one value
 
 
+LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"  # PS3.4 B.5, since 2024d
+SEGMENTATIONS = frozenset({SegmentationStorage, LABEL_MAP_SEGMENTATION, RTStructureSetStorage})
+
+
 def with_siblings(series: Sequence[Series]) -> list[Series]:
-    """Fill `Series.study` with the header facts of the other series of the same study.
+    """Fill `Series.study` and `Series.labels` from the other series of the same study.
 
     The facts are those of the first instance of each, as JSON would hold them: text, number, or a
     list; an attribute that is absent, empty or broken is left out. Of mammograms, `breast_views` says what
@@ -45,10 +50,21 @@ def with_siblings(series: Sequence[Series]) -> list[Series]:
     studies: dict[str, list[str]] = defaultdict(list)
     for each in series:
         studies[each.study_instance_uid].append(each.series_instance_uid)
+    labels: dict[str, dict[str, list[Instance]]] = defaultdict(dict)
+    for each in series:
+        own = [instance for instance in each.instances if instance.sop_class_uid in SEGMENTATIONS]
+        labels[each.study_instance_uid][each.series_instance_uid] = own
     result = []
     for each in series:
         others = (uid for uid in studies[each.study_instance_uid] if uid != each.series_instance_uid)
-        result.append(replace(each, study=tuple(SiblingSeries(uid, facts[uid]) for uid in others)))
+        siblings = tuple(SiblingSeries(uid, facts[uid]) for uid in others)
+        others_labels = (
+            label
+            for uid, found in labels[each.study_instance_uid].items()
+            if uid != each.series_instance_uid
+            for label in found
+        )
+        result.append(replace(each, study=siblings, labels=tuple(others_labels)))
     return result
 
 

@@ -29,7 +29,9 @@ class Order:
 
     `siblings` maps the SeriesInstanceUID of the other series of the study to their header
     facts. `findings` are those of the registry (conflicts, late instances, completion) as
-    in report.json. `writers` are run beyond those of the profile.
+    in report.json. `writers` are run beyond those of the profile. `models`
+    are the intensity models in use, of the kinds that the profile asks for. `labels` are the files of
+    segmentations of the study, if the profile asks for them.
     """
 
     series_instance_uid: str
@@ -44,6 +46,8 @@ class Order:
     evidence: Mapping[str, Any] | None = None
     siblings: Mapping[str, Mapping[str, Any]] | None = None
     findings: tuple[Mapping[str, Any], ...] = ()
+    models: tuple[Mapping[str, Any], ...] = ()
+    labels: tuple[Path, ...] = ()
 
 
 def prepare(parent: int, memory_mb: int, modules: tuple[str, ...]) -> None:
@@ -75,9 +79,9 @@ def run(order: Order, config: Config) -> dict[str, Any]:
     from node.recipes import recipe_of
 
     series = _series(order)
-    recipe = recipe_of(order.profile, config, release=order.release)
+    recipe = recipe_of(order.profile, config, release=order.release, models=order.models)
     recipe = replace(recipe, writers=tuple(dict.fromkeys((*recipe.writers, *order.writers))))
-    profile = config.profile.get(order.profile)
+    profile = config.profiles.get(order.profile)
     if profile is not None and profile.handler:
         outcome = _run_plug_in(load("prepnode.handlers", profile.handler), series, order.out)
     else:
@@ -120,6 +124,9 @@ def _series(order: Order) -> Any:
         completion=Completion(order.reason, order.evidence or {}),
         unreadable=(*base.unreadable, *unreadable, *strangers),
         findings=(*base.findings, *(_finding(each) for each in order.findings)),
+        labels=tuple(
+            instance for found in series_from_files(order.labels)[0] for instance in found.instances
+        ),
     )
 
 

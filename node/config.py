@@ -13,8 +13,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     TypeAdapter,
@@ -25,12 +23,13 @@ from pydantic.networks import IPvAnyNetwork
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from node import shipped_profiles
 from node.errors import ConfigError
+from node.profile_keys import Profile, Section
 
 AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-VerdictName = Literal["ACCEPT", "ACCEPT_WARN", "QUARANTINE", "REJECT"]
 
 
 def _fillable(url: str) -> str:
@@ -42,12 +41,6 @@ def _fillable(url: str) -> str:
 
 
 DatabaseURL = Annotated[str, AfterValidator(_fillable)]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Node(Section):
@@ -172,32 +165,6 @@ class Route(Section):
     continue_: bool = Field(default=False, alias="continue")
 
 
-class Profile(Section):
-    """A recipe: how a volume is wanted. See `handlers.api.Recipe` for the meaning of each key."""
-
-    orientation: Annotated[str, Field(pattern=r"^(native|[LRAPSI]{3})$")] = "LPS"
-    spacing_mm: tuple[float, float, float] | None = None
-    interpolator: Literal["linear", "bspline", "nearest"] = "linear"
-    intensity: str = "none"
-    fill_missing: bool = False
-    resample_variable: bool = False
-    accept_kernels: tuple[Literal["smooth", "medium", "sharp", "unknown"], ...] = ()
-    need_phase: bool = False
-    presentation_intent: Literal["", "FOR PRESENTATION", "FOR PROCESSING"] = ""
-    crop_region: bool = False
-    leaves_hospital: bool = False
-    target_phase: Annotated[str, Field(pattern=r"^((\d{1,2}(\.\d+)?|100) ?%|\d{1,4} ?ms)?$")] = ""
-    suv: Literal["none", "bw", "lbm", "bsa"] = "none"
-    mr_values: Literal["displayed", "quantitative"] = "displayed"
-    dtype: Literal["auto", "float32", "int16"] = "auto"
-    save_padding_mask: bool = False
-    policy: dict[str, VerdictName] = Field(default_factory=dict)
-    rules: tuple[str, ...] = ()
-    steps: tuple[str, ...] = ()
-    writers: tuple[str, ...] = ()
-    handler: str = ""
-
-
 class Config(BaseSettings):
     """The whole configuration, valid as far as it can be checked without starting anything."""
 
@@ -246,6 +213,12 @@ class Config(BaseSettings):
         return config
 
     @property
+    def profiles(self) -> dict[str, Profile]:
+        """All profiles by name: those that come with the node, and those of the file, which win."""
+        shipped = {name: Profile(**keys) for name, keys in shipped_profiles.tables().items()}
+        return {**shipped, **self.profile}
+
+    @property
     def registry_url(self) -> str:
         """The registry's database URL with `{data_dir}` filled in."""
         return self.registry.url.format(data_dir=self.node.data_dir)
@@ -291,7 +264,7 @@ def _mistakes_between_keys(tables: Any) -> Iterator[str]:
         yield from _mistakes_of_kind(table)
     yield from _mistakes_of_peers(tables.get("listener"))
     profiles = tables.get("profile")
-    known = {"default", *(profiles if isinstance(profiles, dict) else ())}
+    known = {"default", *shipped_profiles.tables(), *(profiles if isinstance(profiles, dict) else ())}
     for route in _tables_in(tables, "route"):
         label, wanted = f"route {route.get('name')!r}", route.get("destinations", ())
         for name in wanted if isinstance(wanted, (list, tuple)) else ():

@@ -10,9 +10,10 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from handlers.api import installed
-from node.config import Config, Profile
+from node.config import Config
 from node.errors import ConfigError
 from node.header_facts import WANTED
+from node.profile_keys import Profile
 
 PLUGIN_KEYS = (
     ("rules", "prepnode.triage_rules"),

@@ -12,7 +12,7 @@ from node import logs, routing
 from node.child import Order
 from node.config import Config
 from node.errors import ProcessingError, ProcessingStoppedError
-from node.registry import due
+from node.registry import due, intensity
 from node.registry.repository import Repository
 from node.routing import Plan
 from node.runner import SeriesRunner
@@ -107,7 +107,19 @@ class SeriesWork:
             evidence=row["evidence"],
             siblings=found.siblings,
             findings=tuple(registry_findings(found)),
+            models=self._models(planned.profile),
+            labels=self._labels(planned.profile, study_uid),
         )
+
+    def _labels(self, profile: str, study_uid: str) -> tuple[Path, ...]:
+        keys = self._config.profiles.get(profile)
+        if keys is None or not keys.labels:
+            return ()
+        return due.files_of_modality(self._repository.engine, study_uid, ("SEG", "RTSTRUCT"))
+
+    def _models(self, profile: str) -> tuple[Mapping[str, Any], ...]:
+        keys = self._config.profiles.get(profile)
+        return () if keys is None else intensity.in_use(self._repository.engine, keys.model_kinds)
 
 
 def registry_findings(found: due.SeriesToProcess) -> list[dict[str, Any]]:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from handlers.api import Recipe
-from handlers.model import Verdict
+from handlers.model import NormModel, Verdict
 from node.config import Config
 from node.errors import ConfigError
 
 DEFAULT_PROFILE = "default"
 
 
-def recipe_of(profile: str, config: Config, *, release: bool = False) -> Recipe:
-    """Return the recipe of a profile; `default` is built in unless the configuration defines it anew.
+def recipe_of(
+    profile: str, config: Config, *, release: bool = False, models: Sequence[Mapping[str, Any]] = ()
+) -> Recipe:
+    """Return the recipe of a profile of the configuration, or of one that comes with the node.
 
+    `default` is built in unless the configuration defines it anew.
     `release` says that a person has looked at the series and let go what was held.
+    `models` are the intensity models in use, as `registry.intensity.in_use` returns them.
 
     Raises:
         ConfigError: there is no profile of this name.
     """
-    if profile not in config.profile:
+    profiles = config.profiles
+    if profile not in profiles:
         if profile == DEFAULT_PROFILE:
             return Recipe(release=release)
-        known = ", ".join(sorted({DEFAULT_PROFILE, *config.profile}))
+        known = ", ".join(sorted({DEFAULT_PROFILE, *profiles}))
         raise ConfigError([f"profile {profile!r} is not defined; there are: {known}"])
-    keys = config.profile[profile]
+    keys = profiles[profile]
     return Recipe(
         name=profile,
         orientation=keys.orientation,
@@ -42,9 +50,19 @@ def recipe_of(profile: str, config: Config, *, release: bool = False) -> Recipe:
         mr_values=keys.mr_values,
         dtype=keys.dtype,
         save_padding_mask=keys.save_padding_mask,
+        keep_units=keys.keep_units,
+        frequency_bins=keys.frequency_bins,
+        labels=keys.labels,
+        bias_field=keys.bias_field,
+        models=tuple(_model(each) for each in models),
         policy={code: Verdict(verdict) for code, verdict in keys.policy.items()},
         rules=keys.rules,
         steps=keys.steps,
         writers=keys.writers,
         release=release,
     )
+
+
+def _model(row: Mapping[str, Any]) -> NormModel:
+    lists = {key: tuple(float(value) for value in row[key]) for key in ("positions", "values", "spread")}
+    return NormModel(row["kind"], row["cohort"], row["version"], **lists, n=row["n"], sha256=row["sha256"])

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from handlers import api
 from handlers.api import Recipe, Step
 from handlers.model import Volume
+from handlers.normalization.bias_field import correct_bias_field
 from handlers.normalization.duplicates import drop_duplicates
+from handlers.normalization.frequency import ScaleByFrequency
 from handlers.normalization.gaps import RepairGaps
 from handlers.normalization.intensity import ScaleIntensity
 from handlers.normalization.modality_transform import ModalityTransform
@@ -50,7 +52,9 @@ def canonical_steps(recipe: Recipe) -> tuple[Step, ...]:
         correct_tilt,
         Reorient(recipe.orientation),
         Resample(recipe.spacing_mm, recipe.interpolator),
-        ScaleIntensity(recipe.intensity),
+        *((correct_bias_field,) if recipe.bias_field else ()),
+        *((ScaleByFrequency(recipe.frequency_bins, recipe.models),) if recipe.frequency_bins else ()),
+        ScaleIntensity(recipe.intensity, recipe.models, keep_units=recipe.keep_units),
         *(api.load("prepnode.steps", name) for name in recipe.steps),
     )
 

@@ -38,7 +38,7 @@ class _Grid:
 
 @dataclass(frozen=True, slots=True)
 class Resample:
-    """Resample to `spacing_mm` (column, row, slice); None keeps the spacing.
+    """Resample to `spacing_mm` (column, row, slice); None keeps the spacing, 0 that of one axis.
 
     Where an axis gets coarser by k, a Gaussian of variance (k^2 - 1) / (8 ln 2) input
     pixels squared goes before, so that noise does not alias. "bspline" is clamped to the
@@ -58,7 +58,7 @@ class Resample:
         """
         if volume.values is None or volume.affine is None or self.spacing_mm is None:
             return volume
-        if self.interpolator not in INTERPOLATORS or min(self.spacing_mm) <= 0:
+        if self.interpolator not in INTERPOLATORS or min(self.spacing_mm) < 0:
             wanted = f"{self.interpolator!r} to {self.spacing_mm} mm"
             raise VolumeError(
                 f"cannot resample by {wanted}; use one of {INTERPOLATORS} and positive spacings"
@@ -156,8 +156,9 @@ def _sizes(volume: Volume) -> list[tuple[int, int]]:
 
 
 def _grid(volume: Volume, spacing_mm: tuple[float, float, float]) -> _Grid:
-    """Lay the output grid so that its centre is the centre of the input; an axis of unknown spacing stays."""
-    factors = np.asarray(spacing_mm) / np.linalg.norm(affine_of(volume)[:3, :3], axis=0)
+    """Lay the output grid around the centre of the input; an axis of unknown spacing, or of 0, stays."""
+    given = np.linalg.norm(affine_of(volume)[:3, :3], axis=0)
+    factors = np.where(np.asarray(spacing_mm) > 0, spacing_mm, given) / given
     is_known = np.array([spacing is not None for spacing in volume.spacing_mm])
     factors = np.where((np.abs(factors - 1) > SAME) & is_known, factors, 1.0)
     before = np.asarray(values_of(volume).shape[::-1])

@@ -15,7 +15,8 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from handlers.api import per_volume
-from handlers.model import Outcome, Product, Verdict, Volume
+from handlers.errors import VolumeError
+from handlers.model import Companion, Outcome, Product, Verdict, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 GZIP_LEVEL = 2  # of ISA-L's 0..3: 512x512x300 CT in 0.5 s to half its size; level 3 is 3x slower for 2 % less
@@ -30,7 +31,9 @@ _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 @per_volume
 def write(outcome: Outcome, folder: Path) -> list[Product]:
-    """Write `v<k>.nii.gz` for every accepted volume that has values, and its padding mask if the recipe asks.
+    """Write `v<k>.nii.gz` for every accepted volume that has values, its companions, and its padding mask.
+
+    The mask is written if the recipe asks.
 
     Values of shape (slices, rows, columns) become NIfTI (i, j, k) = (column, row, slice) without
     a copy. The slope is 1 and the intercept 0: what is stored is the value. sform code 1
@@ -50,8 +53,13 @@ def write(outcome: Outcome, folder: Path) -> list[Product]:
         products.append(_write_one(volume, storable(volume.values), folder, Path(f"{volume.name}.nii.gz")))
         if wants_mask and volume.padding is not None:
             mask = volume.padding.view(np.uint8)
-            products.append(_write_one(volume, mask, folder, Path(f"{volume.name}_padding.nii.gz")))
+            products.append(_write_one(volume, mask, folder, _padding_name(volume), "padding_mask"))
+        products += [_write_companion(volume, companion, folder) for companion in volume.companions]
     return products
+
+
+def _padding_name(volume: Volume) -> Path:
+    return Path(f"{volume.name}_padding.nii.gz")
 
 
 def affine_ras(affine_lps: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,11 +124,24 @@ def _is_nearly_rigid(matrix: NDArray[np.float64]) -> bool:
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() < _SHEAR)
 
 
-def _write_one(volume: Volume, values: NDArray[Any], folder: Path, name: Path) -> Product:
+def _write_one(
+    volume: Volume, values: NDArray[Any], folder: Path, name: Path, kind: str = "nifti"
+) -> Product:
     header = header_of(volume, values)
     checksum, size = _gzip(folder / name, header.binaryblock + b"\0\0\0\0", values)
-    kind = "padding_mask" if "padding" in name.name else "nifti"
     return Product(kind, name, volume.index, sha256=checksum, size_bytes=size)
+
+
+def _write_companion(volume: Volume, companion: Companion, folder: Path) -> Product:
+    """Write an array on the grid of the volume.
+
+    Raises:
+        VolumeError: a step that ran later has changed the grid.
+    """
+    if companion.values is None or volume.values is None or companion.values.shape != volume.values.shape:
+        raise VolumeError(f"{companion.name} of volume {volume.name} is not on its grid any more")
+    name = Path(f"{volume.name}_{companion.name}.nii.gz")
+    return _write_one(volume, storable(companion.values), folder, name, "companion")
 
 
 def _gzip(path: Path, head: bytes, values: NDArray[Any]) -> tuple[str, int]:

@@ -43,6 +43,10 @@ PLAN_KEYS = (
     "fill_missing",
     "resample_variable",
     "dtype",
+    "keep_units",
+    "frequency_bins",
+    "labels",
+    "bias_field",
     "steps",
 )
 
@@ -65,7 +69,12 @@ def provenance(series: Series, recipe: Recipe) -> dict[str, Any]:
 def plan(recipe: Recipe) -> dict[str, Any]:
     """Return what is to be done to voxel values, as data."""
     as_data = asdict(recipe)
-    return {"pipeline_version": PIPELINE_VERSION, **{key: as_data[key] for key in PLAN_KEYS}}
+    models = {model.model_id: model.sha256 for model in recipe.models}
+    return {
+        "pipeline_version": PIPELINE_VERSION,
+        **{key: as_data[key] for key in PLAN_KEYS},
+        "models": dict(sorted(models.items())),
+    }
 
 
 def software_version() -> str:

@@ -13,6 +13,7 @@ from handlers.model import Finding, Outcome, Product, Verdict, Volume, volume_fa
 from handlers.outputs import slices
 from handlers.outputs.json_values import plain, readable
 from handlers.outputs.nifti import affine_ras
+from handlers.outputs.provenance import volume_uid
 from handlers.pixel_scale import described_scale
 
 SCHEMA_VERSION = "1.0"
@@ -108,6 +109,12 @@ def volume_as_data(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[s
         described["statistics_written"] = volume.written["statistics"]
     if file is None:
         del described["file"]
+    else:
+        described["companions"] = {
+            each.name: f"{volume.name}_{each.name}.nii.gz" for each in volume.companions
+        }
+        described["landmarks"] = list(volume.landmarks)
+        described["volume_uid"] = volume_uid(outcome.series, volume)
     return described
 
 

@@ -99,6 +99,7 @@ FACT_KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "lossy": ("is_lossy", "ratio", "methods"),
 }
+ANISOTROPIC = 3.0  # largest over smallest voxel edge; as GEO-019
 CONTRAST_EVIDENCE_KEYS = ("source", "supports", "weight")
 SPLIT_KEYS_WITHHELD = frozenset({"SeriesDescription", "StudyDescription", "ProtocolName", "ImageComments"})
 
@@ -142,6 +143,8 @@ def sidecar(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[str, Any
         "view": described_view(volume),
         "pixel_spacing": described_scale(volume),
         "frame_times": frame_times(volume),
+        "companions": {each.name: {"units": each.units, **each.facts} for each in volume.companions},
+        "recommendations": recommendations(volume),
         "decision": verdict,
         "findings": _codes(outcome, volume),
         "steps": [{"name": step.name, "parameters": step.parameters} for step in volume.steps],
@@ -162,6 +165,19 @@ def sidecar(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[str, Any
     }
     result: dict[str, Any] = plain(described)
     return result
+
+
+def recommendations(volume: Volume) -> list[str]:
+    """Return what to mind when a model is trained on this volume; nothing here was done to it."""
+    known = [spacing for spacing in volume.spacing_mm if spacing]
+    found = []
+    if len(known) == 3 and max(known) / min(known) > ANISOTROPIC:
+        found.append(
+            "voxels are much longer along one axis: use anisotropic kernels, do not force them isotropic"
+        )
+    if volume.affine is not None:
+        found.append("compute distances and volumes in patient space, by the affine of this file")
+    return found
 
 
 def acquisition(frame: Frame) -> dict[str, Any]:

@@ -35,6 +35,11 @@ COMMANDS = {
     ),
     "user-password": ("node.cli.user:user_password", "Make a line for the file of users."),
     "ledger": ("node.cli.ledger:ledger", "Balance what was acknowledged against what became of it."),
+    "landmarks": (
+        "node.cli.landmarks:landmarks",
+        "Fit, activate and watch intensity models of cohorts.",
+    ),
+    "profiles": ("node.cli.profiles:profiles", "List the profiles there are, and show how one is written."),
     "plugins": ("node.cli.plugins:plugins", "List the rules, steps, writers, handlers and destinations."),
     "bench": ("node.cli.bench:bench", "Measure this node on this machine."),
 }

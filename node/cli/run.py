@@ -40,7 +40,12 @@ FAILED = 1
     required=True,
     help="Where results are written.",
 )
-@click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="Profile of the configuration.")
+@click.option(
+    "--profile",
+    default=DEFAULT_PROFILE,
+    show_default=True,
+    help="A profile of the configuration, or one that `prepnode profiles list` shows.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as a JSON array of objects.")
 @config_option
 def run(folder: Path, out: Path, profile: str, *, as_json: bool, config_file: Path | None) -> None:
@@ -88,7 +93,8 @@ def _check_profile(profile: str, config: Config) -> None:
 
 
 def _handler(profile: str, config: Config) -> str:
-    return config.profile[profile].handler if profile in config.profile else ""
+    keys = config.profiles.get(profile)
+    return "" if keys is None else keys.handler
 
 
 def _read(folder: Path, out: Path, progress: _Progress) -> tuple[list[Series], list[tuple[Path, str]]]:

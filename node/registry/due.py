@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, exists, func, or_, select
@@ -136,6 +137,19 @@ def _breast_views(connection: Connection, study_uid: str) -> dict[str, dict[str,
         if view := description.get("view"):
             found.setdefault(uid, {"breast_views": []})["breast_views"].append(view)
     return found
+
+
+def files_of_modality(engine: Engine, study_uid: str, modalities: Sequence[str]) -> tuple[Path, ...]:
+    """Return the files of a study whose series have one of these Modalities and are not removed."""
+    with reading(engine) as connection:
+        found = connection.scalars(
+            select(Instance.path)
+            .join(Series, Series.SeriesInstanceUID == Instance.SeriesInstanceUID)
+            .where(Series.StudyInstanceUID == study_uid, Series.Modality.in_(modalities))
+            .where(Instance.removed_at.is_(None))
+            .order_by(Instance.SOPInstanceUID, Instance.id)
+        )
+        return tuple(Path(path) for path in found)
 
 
 def deliveries_due(engine: Engine, now: datetime) -> list[tuple[int, str, datetime | None]]:

@@ -1,7 +1,7 @@
 """Every write to the registry: one method, one transaction, in which state and event change together.
 
 What a method writes is in the room of its topic: `registering`, `associations`, `lifecycle`,
-`operator`, `results`, `deliveries`, `ledger`, `commitments`. All raise `RegistryError` when the
+`operator`, `results`, `deliveries`, `ledger`, `commitments`, `intensity`. All raise `RegistryError` when the
 database is locked, gone or refuses, and then nothing was written. Times are UTC without zone.
 """
 
@@ -19,6 +19,7 @@ from node.registry import (
     associations,
     commitments,
     deliveries,
+    intensity,
     ledger,
     lifecycle,
     operator,
@@ -30,6 +31,7 @@ from node.registry.associations import Ending, Opening
 from node.registry.commitments import CommitmentRequest
 from node.registry.database import writing
 from node.registry.history import record
+from node.registry.intensity import ModelState
 from node.registry.schema import Instance, Series
 from node.registry.states import SeriesState
 
@@ -272,6 +274,20 @@ class Repository:
         """Make due what waits for an address. See `commitments.retry_unaddressed`."""
         with writing(self.engine) as connection:
             return commitments.retry_unaddressed(connection, now)
+
+    # intensity models
+
+    def add_model(self, model: Mapping[str, Any], *, who: str, now: datetime) -> None:
+        """Add a fit as a candidate. See `intensity.add_model`."""
+        with writing(self.engine) as connection:
+            intensity.add_model(connection, model, who=who, now=now)
+
+    def set_model_state(
+        self, model: Mapping[str, Any], state: ModelState, *, who: str, now: datetime
+    ) -> None:
+        """Put a model into use or out of it. See `intensity.set_state`."""
+        with writing(self.engine) as connection:
+            intensity.set_state(connection, model, state, who=who, now=now)
 
     # the history
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, update
 
 from node.registry.database import insert_ignoring
 from node.registry.history import record
+from node.registry.intensity import note_landmarks
 from node.registry.lifecycle import advance, is_current, load
 from node.registry.schema import Delivery, Finding, Output, Volume
 from node.registry.states import DeliveryState, SeriesState
@@ -51,6 +52,7 @@ def finish(  # noqa: PLR0913, PLR0917 - the parts of one result
     for table, rows in ((Volume, volumes), (Finding, findings), (Delivery, pending)):
         if rows:
             connection.execute(insert(table), rows)
+    note_landmarks(connection, key, report.get("volumes", ()), profile=row.profile, now=now)
     verdict = str(report["verdict"])
     state = SeriesState.HELD if verdict == "QUARANTINE" else SeriesState.PROCESSED
     advance(connection, row, state, now, verdict=verdict, processed_at=now, error=None)

@@ -274,3 +274,49 @@ class Commitment(Base):
     reported_at: Mapped[datetime | None] = mapped_column(default=None)
     attempts: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None] = mapped_column(default=None)
+
+
+class Landmarks(Base):
+    """Intensity landmarks of one accepted volume, in its own units: all that is kept of it for a fit."""
+
+    __tablename__ = "landmarks"
+    __table_args__ = (
+        Index("ix_landmarks_cohort", "kind", "cohort"),
+        Index("ix_landmarks_series", "SeriesInstanceUID", "revision"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    SeriesInstanceUID: Mapped[str] = mapped_column(ForeignKey("series.SeriesInstanceUID"))
+    revision: Mapped[int]
+    volume_index: Mapped[int]
+    volume_uid: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    cohort: Mapped[str] = mapped_column(String(128))
+    manufacturer: Mapped[str] = mapped_column(String(64), default="")
+    profile: Mapped[str | None] = mapped_column(default=None)
+    positions: Mapped[list[Any]]
+    values: Mapped[list[Any]]
+    created_at: Mapped[datetime]
+
+
+class IntensityModel(Base):
+    """One fit to the landmarks of a cohort: immutable, but for its state.
+
+    `content` holds positions, values, spread and the volumes of the fit with their digests; `sha256` is
+    its digest. `drift` is the most that holding volumes out moves a landmark, in points of the scale.
+    """
+
+    __tablename__ = "intensity_model"
+    __table_args__ = (UniqueConstraint("kind", "cohort", "version"),)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    cohort: Mapped[str] = mapped_column(String(128))
+    version: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    content: Mapped[dict[str, Any]]
+    n: Mapped[int]
+    drift: Mapped[float]
+    sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    activated_at: Mapped[datetime | None] = mapped_column(default=None)
+    retired_at: Mapped[datetime | None] = mapped_column(default=None)

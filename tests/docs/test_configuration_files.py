@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from node.config import Config, Destination, Peer, Profile, Route, Section, load
+from node.config import Config, Destination, Peer, Route, load
+from node.profile_keys import Profile, Section
 
 CONF = Path(__file__).parents[2] / "conf"
 TEXT = (CONF / "node.toml").read_text(encoding="utf-8")

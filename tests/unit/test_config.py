@@ -88,7 +88,7 @@ def test_mistakes_in_keys_and_between_keys_are_told_together(mistakes_of):
         "destination 'twice' is defined twice",
         "destination 'twice': kind 'dicom' needs `host`, `port` and `called_aet`",
         "route 'ct': destination 'nowhere' is not defined; there are: twice",
-        "route 'ct': profile 'missing' is not defined; there are: default",
+        "route 'ct': profile 'missing' is not defined; there are: cardiac-ct",
         "route.0.send.0: ",
         "tls: enabled, but `cert` or `key` is empty",
     ):

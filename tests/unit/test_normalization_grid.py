@@ -303,6 +303,12 @@ def test_spacing_within_one_percent_is_left(tmp_path):
     assert Resample((0.705, 0.795, 1.51))(volume) is volume
 
 
+def test_an_axis_asked_for_as_0_stays(tmp_path):
+    result = Resample((1.4, 1.6, 0))(measured(tmp_path))
+    assert result.spacing_mm == pytest.approx((1.4, 1.6, 1.5))
+    assert len(result.values) == SHAPE["slices"]
+
+
 def test_padding_never_mixes_into_tissue(tmp_path):
     layout = data.Layout(16, 16, signed=True)
     options = {"layout": layout, "intercept": 0, "padding": -30000}
@@ -338,7 +344,7 @@ def test_a_grid_beyond_memory_is_refused_before_it_is_allocated(tmp_path):
     assert caught.value.code == "NRM-RES-003"
 
 
-@pytest.mark.parametrize(("spacing", "interpolator"), [((1, 1, 0), "linear"), ((1, 1, 1), "lanczos")])
+@pytest.mark.parametrize(("spacing", "interpolator"), [((1, 1, -1), "linear"), ((1, 1, 1), "lanczos")])
 def test_an_unusable_resampling_is_refused(tmp_path, spacing, interpolator):
     with pytest.raises(VolumeError, match="cannot resample"):
         Resample(spacing, interpolator)(measured(tmp_path))

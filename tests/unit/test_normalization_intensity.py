@@ -82,7 +82,7 @@ def test_scaling_by_the_foreground_is_refused_on_hounsfield(ct, method):
 
 
 def test_an_unknown_method_names_those_there_are(ct):
-    with pytest.raises(VolumeError, match="zscore, percentile, lung"):
+    with pytest.raises(VolumeError, match="zscore, percentile, nyul, histogram, lung"):
         ScaleIntensity("sharp")(ct)
 
 

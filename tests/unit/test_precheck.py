@@ -29,7 +29,10 @@ def test_defaults_have_no_mistake(tmp_path: Path) -> None:
         ({"jobs": {"url": "jobs.db"}}, "jobs.url: it is not a database URL"),
         ({"route": [{"name": "ct", "match": {"Modalty": "CT"}}]}, "'Modalty', perhaps 'Modality'"),
         ({"route": [{"name": "ct"}, {"name": "ct"}]}, "route 'ct' is defined twice"),
-        ({"profile": {"p": {"intensity": "lungs"}}}, "'lungs' is not among none, zscore, percentile, lung"),
+        (
+            {"profile": {"p": {"intensity": "lungs"}}},
+            "'lungs' is not among none, zscore, percentile, nyul, histogram, lung",
+        ),
         ({"profile": {"p": {"policy": {"GEO_005": "ACCEPT"}}}}, "no finding 'GEO_005', perhaps 'GEO-005'"),
         ({"profile": {"p": {"steps": ["corect_tilt"]}}}, "no plug-in 'corect_tilt', perhaps 'correct_tilt'"),
         ({"destination": [{"name": "d", "kind": "pigeon"}]}, "no kind 'pigeon'; there are: folder, dicom"),

@@ -6,8 +6,9 @@ import pytest
 
 from handlers.api import Recipe
 from handlers.model import Verdict
-from node.config import Config, Profile
+from node.config import Config
 from node.errors import ConfigError
+from node.profile_keys import Profile
 from node.recipes import recipe_of
 
 
@@ -37,13 +38,17 @@ def test_every_key_of_a_profile_arrives():
         "mr_values": "quantitative",
         "dtype": "float32",
         "save_padding_mask": True,
+        "keep_units": True,
+        "frequency_bins": 64,
+        "labels": True,
+        "bias_field": True,
         "policy": {"GEO-005": "REJECT"},
         "rules": ("a",),
         "steps": ("b",),
         "writers": ("c",),
     }
     recipe = recipe_of("all", Config(profile={"all": Profile(**keys)}))
-    assert {field.name for field in fields(Recipe)} == {*keys, "name", "release"}
+    assert {field.name for field in fields(Recipe)} == {*keys, "name", "release", "models"}
     for key, value in keys.items():
         assert getattr(recipe, key) == value
     assert recipe.policy["GEO-005"] is Verdict.REJECT
@@ -59,5 +64,5 @@ def test_the_built_in_profile_can_be_defined_anew():
 
 
 def test_an_unknown_profile_lists_the_known_ones():
-    with pytest.raises(ConfigError, match="there are: default, lung"):
-        recipe_of("brain", Config(profile={"lung": Profile()}))
+    with pytest.raises(ConfigError, match=r"there are: cardiac-ct, ct-bone, .*default, lung, "):
+        recipe_of("belly", Config(profile={"lung": Profile()}))

@@ -1,0 +1,52 @@
+"""The keys of a `[profile.<name>]` table: how volumes are wanted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+VerdictName = Literal["ACCEPT", "ACCEPT_WARN", "QUARANTINE", "REJECT"]
+Spacing = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Profile(Section):
+    """A recipe: how a volume is wanted. See `handlers.api.Recipe` for the meaning of each key."""
+
+    orientation: Annotated[str, Field(pattern=r"^(native|[LRAPSI]{3})$")] = "LPS"
+    spacing_mm: tuple[Spacing, Spacing, Spacing] | None = None
+    interpolator: Literal["linear", "bspline", "nearest"] = "linear"
+    intensity: str = "none"
+    fill_missing: bool = False
+    resample_variable: bool = False
+    accept_kernels: tuple[Literal["smooth", "medium", "sharp", "unknown"], ...] = ()
+    need_phase: bool = False
+    presentation_intent: Literal["", "FOR PRESENTATION", "FOR PROCESSING"] = ""
+    crop_region: bool = False
+    leaves_hospital: bool = False
+    target_phase: Annotated[str, Field(pattern=r"^((\d{1,2}(\.\d+)?|100) ?%|\d{1,4} ?ms)?$")] = ""
+    suv: Literal["none", "bw", "lbm", "bsa"] = "none"
+    mr_values: Literal["displayed", "quantitative"] = "displayed"
+    dtype: Literal["auto", "float32", "int16"] = "auto"
+    save_padding_mask: bool = False
+    keep_units: bool = False
+    frequency_bins: Annotated[int, Field(ge=0, le=1000)] = 0
+    labels: bool = False
+    bias_field: bool = False
+    policy: dict[str, VerdictName] = Field(default_factory=dict)
+    rules: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    writers: tuple[str, ...] = ()
+    handler: str = ""
+
+    @property
+    def model_kinds(self) -> frozenset[str]:
+        """Kinds of intensity models that this profile uses where there is one."""
+        wanted = {self.intensity} & {"nyul", "histogram"}
+        return frozenset(wanted | ({"frequency"} if self.frequency_bins else set()))
