@@ -29,7 +29,9 @@ class Order:
 
     `siblings` maps the SeriesInstanceUID of the other series of the study to their header
     facts. `findings` are those of the registry (conflicts, late instances, completion) as
-    in report.json. `writers` are run beyond those of the profile.
+    in report.json. `writers` are run beyond those of the profile. `digests` are the SHA-256 of the
+    data sets in `files`, where they are known. `recipe`, as report.json keeps it, takes the
+    place of the profile's: a replay follows what was done then.
     """
 
     series_instance_uid: str
@@ -44,6 +46,8 @@ class Order:
     evidence: Mapping[str, Any] | None = None
     siblings: Mapping[str, Mapping[str, Any]] | None = None
     findings: tuple[Mapping[str, Any], ...] = ()
+    digests: tuple[str, ...] = ()
+    recipe: Mapping[str, Any] | None = None
 
 
 def prepare(parent: int, memory_mb: int, modules: tuple[str, ...]) -> None:
@@ -72,12 +76,15 @@ def run(order: Order, config: Config) -> dict[str, Any]:
     """
     from handlers.api import load
     from handlers.outputs.report import report
-    from node.recipes import recipe_of
+    from node.recipes import recipe_of, recorded_recipe
 
     series = _series(order)
-    recipe = recipe_of(order.profile, config, release=order.release)
-    recipe = replace(recipe, writers=tuple(dict.fromkeys((*recipe.writers, *order.writers))))
     profile = config.profile.get(order.profile)
+    if order.recipe is not None:
+        recipe, profile = recorded_recipe(order.recipe), None
+    else:
+        recipe = recipe_of(order.profile, config, release=order.release)
+        recipe = replace(recipe, writers=tuple(dict.fromkeys((*recipe.writers, *order.writers))))
     if profile is not None and profile.handler:
         outcome = _run_plug_in(load("prepnode.handlers", profile.handler), series, order.out)
     else:
@@ -111,9 +118,12 @@ def _series(order: Order) -> Any:
         for instance in series.instances
     ]
     base = own[0] if own else Series(order.series_instance_uid, order.study_instance_uid, ())
+    digests = dict(zip(order.files, order.digests, strict=False))
+    instances = tuple(replace(each, sha256=digests.get(each.path, "")) for each in base.instances)
     siblings = (SiblingSeries(uid, facts) for uid, facts in (order.siblings or {}).items())
     return replace(
         base,
+        instances=instances,
         study_instance_uid=order.study_instance_uid,
         revision=order.revision,
         study=tuple(siblings),

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
 from handlers.api import Recipe
 from handlers.model import Verdict
 from node.config import Config
@@ -42,3 +48,20 @@ def recipe_of(profile: str, config: Config, *, release: bool = False) -> Recipe:
         writers=keys.writers,
         release=release,
     )
+
+
+def recorded_recipe(recorded: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that a report keeps (`provenance.recipe`).
+
+    Raises:
+        ConfigError: it has keys that this version does not know, or values that it does not take.
+    """
+    unknown = sorted(set(recorded) - {field.name for field in fields(Recipe)})
+    if unknown:
+        raise ConfigError([f"this version knows no key {key!r} of a recipe" for key in unknown])
+    try:
+        return TypeAdapter(Recipe).validate_python(dict(recorded))
+    except ValidationError as error:
+        raise ConfigError(
+            [f"recipe: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        ) from error

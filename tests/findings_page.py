@@ -33,6 +33,7 @@ TOPICS = {
     "NRM": "Normalization",
     "VOI": "Windows",
     "OUT": "Outputs and delivery",
+    "PRV": "Provenance",
 }
 INTRODUCTION = """# Findings
 
