@@ -49,6 +49,7 @@ class Recipe:
     `resample_variable`: resample unevenly spaced slices to an even grid (GEO-006).
     `accept_kernels`: classes that the profile takes (smooth, medium, sharp, unknown); empty takes all.
     `need_phase`: a volume without a contrast phase is held (CON-002).
+    `sidecar_attributes`: DICOM keywords that the sidecar holds beyond its own; free text warns (LEAK-001).
     `policy`: finding code -> verdict, instead of the verdict of its severity.
     `rules`, `steps`, `writers`: names of further plug-ins, run after the built-in ones in this order.
     `release`: a person has looked and released what was held; QUARANTINE becomes ACCEPT_WARN.
@@ -66,6 +67,7 @@ class Recipe:
     need_phase: bool = False
     dtype: str = "auto"
     save_padding_mask: bool = False
+    sidecar_attributes: tuple[str, ...] = ()
     policy: Mapping[str, Verdict] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from node.errors import ConfigError
+from node.keywords import sidecar_keyword
 
 AETitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -185,6 +186,7 @@ class Profile(Section):
     need_phase: bool = False
     dtype: Literal["auto", "float32", "int16"] = "auto"
     save_padding_mask: bool = False
+    sidecar_attributes: tuple[Annotated[str, AfterValidator(sidecar_keyword)], ...] = ()
     policy: dict[str, VerdictName] = Field(default_factory=dict)
     rules: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()

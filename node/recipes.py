@@ -42,6 +42,7 @@ def recipe_of(profile: str, config: Config, *, release: bool = False) -> Recipe:
         need_phase=keys.need_phase,
         dtype=keys.dtype,
         save_padding_mask=keys.save_padding_mask,
+        sidecar_attributes=keys.sidecar_attributes,
         policy={code: Verdict(verdict) for code, verdict in keys.policy.items()},
         rules=keys.rules,
         steps=keys.steps,

@@ -34,6 +34,7 @@ TOPICS = {
     "VOI": "Windows",
     "OUT": "Outputs and delivery",
     "PRV": "Provenance",
+    "LEAK": "Label leakage",
 }
 INTRODUCTION = """# Findings
 

@@ -21,6 +21,7 @@ from handlers.triage import (
     hounsfield_scale,
     identity,
     kernel,
+    leakage,
     localizer,
     lossy,
     malformed,
@@ -134,6 +135,7 @@ def header_rules(recipe: Recipe) -> tuple[NamedRule, ...]:
         ("accepted_kernels", kernel.AcceptedKernels(recipe.accept_kernels)),
         ("contrast_phase", contrast_phase.ContrastPhase(recipe.need_phase)),
         *AFTER_CONTRAST,
+        ("free_text_in_sidecar", leakage.FreeTextInSidecar(recipe.sidecar_attributes)),
     )
 
 

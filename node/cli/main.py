@@ -35,6 +35,7 @@ COMMANDS = {
     ),
     "user-password": ("node.cli.user:user_password", "Make a line for the file of users."),
     "replay": ("node.cli.replay:replay", "Make a result again from its originals and compare digests."),
+    "leaks": ("node.cli.leaks:leaks", "List what in outputs would tell a model the label."),
     "ledger": ("node.cli.ledger:ledger", "Balance what was acknowledged against what became of it."),
     "plugins": ("node.cli.plugins:plugins", "List the rules, steps, writers, handlers and destinations."),
     "bench": ("node.cli.bench:bench", "Measure this node on this machine."),

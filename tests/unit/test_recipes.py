@@ -31,6 +31,7 @@ def test_every_key_of_a_profile_arrives():
         "need_phase": True,
         "dtype": "float32",
         "save_padding_mask": True,
+        "sidecar_attributes": ("ReconstructionDiameter",),
         "policy": {"GEO-005": "REJECT"},
         "rules": ("a",),
         "steps": ("b",),
