@@ -4,6 +4,8 @@
 
 PYTHON ?= python3
 STUDY  ?=
+ROOM   ?= handlers/geometry.py
+TESTS  ?=
 CONFIG ?=
 
 VENV    := .venv
@@ -15,7 +17,7 @@ LOCKED  := $(INSTALL) --only-binary :all: --require-hashes
 TEST_PACKAGES := dcmtk orthanc dicom3tools openssl postgresql strace gcc libc6-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test soak compare test-tools lint check docs lock clean
+.PHONY: help setup setup-dev demo serve test soak compare mutants test-tools lint check docs lock clean
 
 help: ## List what can be done here.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +40,9 @@ soak: setup-dev test-tools ## Run the long forms of the tests: kills, fuzzing, l
 
 compare: setup test-tools ## Repeat the abuses of docs/reliability.md on this node and on others; write the table.
 	$(BIN)/python tests/benchmarks/side_by_side.py
+
+mutants: setup-dev ## Put small faults into a room and list those that no test notices. ROOM=handlers/geometry.py
+	$(BIN)/python tests/mutants.py $(ROOM) $(if $(TESTS),--tests $(TESTS))
 
 lint: setup-dev ## Format, lint, types, layers.
 	$(BIN)/ruff format --check

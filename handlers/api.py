@@ -61,6 +61,7 @@ class Recipe:
     `target_phase`: cardiac phase ("75%", "300ms") of which the nearest volume alone is taken; "" takes all.
     `suv`: uptake value of PET: "bw", "lbm" or "bsa" (PET-001 where there is none); "none" leaves Bq/ml.
     `mr_values`: "displayed", or "quantitative": real-world units, or the scale of the scanner (MRS-004).
+    `sidecar_attributes`: DICOM keywords that the sidecar holds beyond its own; free text warns (LEAK-001).
     `policy`: finding code -> verdict, instead of the verdict of its severity.
     `rules`, `steps`, `writers`: names of further plug-ins, run after the built-in ones in this order.
     `release`: a person has looked and released what was held; QUARANTINE becomes ACCEPT_WARN.
@@ -89,6 +90,7 @@ class Recipe:
     labels: bool = False
     bias_field: bool = False
     models: tuple[NormModel, ...] = ()
+    sidecar_attributes: tuple[str, ...] = ()
     policy: Mapping[str, Verdict] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()

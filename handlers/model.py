@@ -73,6 +73,7 @@ class Instance:
 
     `header` holds every element before the pixel data. `pixel_keyword` names the element
     that holds the pixels ("PixelData", "FloatPixelData", "DoubleFloatPixelData") or is "".
+    `sha256` is the digest of the data set as received, where whoever keeps the file knows it, else "".
     """
 
     sop_instance_uid: str
@@ -82,6 +83,7 @@ class Instance:
     header: Dataset
     size_bytes: int
     pixel_keyword: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

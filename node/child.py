@@ -31,7 +31,9 @@ class Order:
     facts. `findings` are those of the registry (conflicts, late instances, completion) as
     in report.json. `writers` are run beyond those of the profile. `models`
     are the intensity models in use, of the kinds that the profile asks for. `labels` are the files of
-    segmentations of the study, if the profile asks for them.
+    segmentations of the study, if the profile asks for them. `digests` are the SHA-256 of the
+    data sets in `files`, where they are known. `recipe`, as report.json keeps it, takes the
+    place of the profile's: a replay follows what was done then.
     """
 
     series_instance_uid: str
@@ -48,6 +50,8 @@ class Order:
     findings: tuple[Mapping[str, Any], ...] = ()
     models: tuple[Mapping[str, Any], ...] = ()
     labels: tuple[Path, ...] = ()
+    digests: tuple[str, ...] = ()
+    recipe: Mapping[str, Any] | None = None
 
 
 def prepare(parent: int, memory_mb: int, modules: tuple[str, ...]) -> None:
@@ -76,12 +80,15 @@ def run(order: Order, config: Config) -> dict[str, Any]:
     """
     from handlers.api import load
     from handlers.outputs.report import report
-    from node.recipes import recipe_of
+    from node.recipes import recipe_of, recorded_recipe
 
     series = _series(order)
-    recipe = recipe_of(order.profile, config, release=order.release, models=order.models)
-    recipe = replace(recipe, writers=tuple(dict.fromkeys((*recipe.writers, *order.writers))))
     profile = config.profiles.get(order.profile)
+    if order.recipe is not None:
+        recipe, profile = recorded_recipe(order.recipe), None
+    else:
+        recipe = recipe_of(order.profile, config, release=order.release, models=order.models)
+        recipe = replace(recipe, writers=tuple(dict.fromkeys((*recipe.writers, *order.writers))))
     if profile is not None and profile.handler:
         outcome = _run_plug_in(load("prepnode.handlers", profile.handler), series, order.out)
     else:
@@ -115,9 +122,12 @@ def _series(order: Order) -> Any:
         for instance in series.instances
     ]
     base = own[0] if own else Series(order.series_instance_uid, order.study_instance_uid, ())
+    digests = dict(zip(order.files, order.digests, strict=False))
+    instances = tuple(replace(each, sha256=digests.get(each.path, "")) for each in base.instances)
     siblings = (SiblingSeries(uid, facts) for uid, facts in (order.siblings or {}).items())
     return replace(
         base,
+        instances=instances,
         study_instance_uid=order.study_instance_uid,
         revision=order.revision,
         study=tuple(siblings),

@@ -11,6 +11,7 @@
     │   └── TooManyReferencesError  it asks for more objects than one request may (0x0213)
     ├── ProcessingError      a series could not be processed: crash, time limit, memory limit
     │   └── ProcessingStoppedError  the node is stopping; the series is processed after the next start
+    ├── ReplayError          a recorded result cannot be made again: no report, no recipe, no originals
     └── DeliveryError        a destination did not take a product; `retryable` says whether to try again
 
 Each message says what failed, for which UID or path, and what to do next.
@@ -63,6 +64,10 @@ class ProcessingError(NodeError):
 
 class ProcessingStoppedError(ProcessingError):
     """The node is stopping, so the series was not processed; its job runs again after the next start."""
+
+
+class ReplayError(NodeError):
+    """A recorded result cannot be made again."""
 
 
 class DeliveryError(NodeError):

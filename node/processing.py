@@ -99,6 +99,7 @@ class SeriesWork:
             study_instance_uid=study_uid,
             revision=revision,
             files=tuple(Path(each["path"]) for each in found.instances),
+            digests=tuple(each["sha256"] or "" for each in found.instances),
             out=revision_folder(self._config.outputs_dir, study_uid, series_uid, revision),
             profile=planned.profile,
             writers=routing.extra_writers(planned, self._config),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from node.keywords import sidecar_keyword
 
 VerdictName = Literal["ACCEPT", "ACCEPT_WARN", "QUARANTINE", "REJECT"]
 Spacing = Annotated[float, Field(ge=0)]
@@ -39,6 +41,7 @@ class Profile(Section):
     frequency_bins: Annotated[int, Field(ge=0, le=1000)] = 0
     labels: bool = False
     bias_field: bool = False
+    sidecar_attributes: tuple[Annotated[str, AfterValidator(sidecar_keyword)], ...] = ()
     policy: dict[str, VerdictName] = Field(default_factory=dict)
     rules: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from handlers.api import Recipe
 from handlers.model import NormModel, Verdict
@@ -55,6 +58,7 @@ def recipe_of(
         labels=keys.labels,
         bias_field=keys.bias_field,
         models=tuple(_model(each) for each in models),
+        sidecar_attributes=keys.sidecar_attributes,
         policy={code: Verdict(verdict) for code, verdict in keys.policy.items()},
         rules=keys.rules,
         steps=keys.steps,
@@ -66,3 +70,20 @@ def recipe_of(
 def _model(row: Mapping[str, Any]) -> NormModel:
     lists = {key: tuple(float(value) for value in row[key]) for key in ("positions", "values", "spread")}
     return NormModel(row["kind"], row["cohort"], row["version"], **lists, n=row["n"], sha256=row["sha256"])
+
+
+def recorded_recipe(recorded: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that a report keeps (`provenance.recipe`).
+
+    Raises:
+        ConfigError: it has keys that this version does not know, or values that it does not take.
+    """
+    unknown = sorted(set(recorded) - {field.name for field in fields(Recipe)})
+    if unknown:
+        raise ConfigError([f"this version knows no key {key!r} of a recipe" for key in unknown])
+    try:
+        return TypeAdapter(Recipe).validate_python(dict(recorded))
+    except ValidationError as error:
+        raise ConfigError(
+            [f"recipe: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        ) from error

@@ -19,7 +19,7 @@ TOPICS = {
     "CON": "Contrast phase",
     "GAT": "Cardiac gating",
     "RSP": "Respiratory gating",
-    "PRV": "Private elements",
+    "PRV": "Private elements and provenance",
     "KER": "Reconstruction kernel",
     "MAM": "Mammography",
     "SPC": "Pixel spacing of projection images",
@@ -34,6 +34,7 @@ TOPICS = {
     "NRM": "Normalization",
     "VOI": "Windows",
     "OUT": "Outputs and delivery",
+    "LEAK": "Label leakage",
 }
 INTRODUCTION = """# Findings
 

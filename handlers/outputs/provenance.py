@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import platform
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from handlers.api import Recipe
-from handlers.model import Series, Volume
+from handlers.model import Finding, Series, Severity, Volume
 from handlers.outputs.json_values import canonical, digest
 
 PIPELINE_VERSION = "1"  # raised with any change of an output value, together with the golden files
@@ -63,6 +63,8 @@ def provenance(series: Series, recipe: Recipe) -> dict[str, Any]:
         "plan": plan(recipe),
         "plan_sha256": digest(plan(recipe)),
         "sop_uid_digest": sop_uid_digest(instance.sop_instance_uid for instance in series.instances),
+        "content_sha256": content_digest(series),
+        "study_sha256": study_digest(series),
     }
 
 
@@ -96,6 +98,35 @@ def versions() -> dict[str, str]:
 def sop_uid_digest(uids: Iterable[str]) -> str:
     r"""Return the SHA-256 of the sorted SOP Instance UIDs, joined by "\n"."""
     return hashlib.sha256("\n".join(sorted(uids)).encode("utf-8")).hexdigest()
+
+
+def content_digest(series: Series) -> str | None:
+    r"""Return the SHA-256 of the instances' sorted digests, joined by "\n"; None where one is not known."""
+    digests = sorted(instance.sha256 for instance in series.instances)
+    known = all(digests) and bool(digests)
+    return hashlib.sha256("\n".join(digests).encode("ascii")).hexdigest() if known else None
+
+
+def study_digest(series: Series) -> str:
+    """Return the SHA-256 of what was known of the other series of the study: rules may look at them."""
+    return digest(sorted([sibling.series_instance_uid, sibling.facts] for sibling in series.study))
+
+
+def changed_versions(recorded: Mapping[str, Any]) -> list[Finding]:
+    """Compare a recorded provenance with the software that runs now (PRV-001).
+
+    The same input, plan and software give the same bytes; with other software a difference
+    may be due to it, so the finding names what changed: library, version then, version now.
+    """
+    now = {"pipeline_version": PIPELINE_VERSION, **versions()}
+    then = {"pipeline_version": recorded.get("pipeline_version"), **recorded.get("versions", {})}
+    names = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+    if not names:
+        return []
+    changes = {name: {"recorded": then.get(name), "now": now.get(name)} for name in names}
+    words = ", ".join(f"{name} {then.get(name, 'absent')} -> {now.get(name, 'absent')}" for name in names)
+    message = f"the result was made by other versions than those installed now: {words}"
+    return [Finding("PRV-001", Severity.WARN, message, evidence={"versions": changes})]
 
 
 def volume_uid(series: Series, volume: Volume) -> str:

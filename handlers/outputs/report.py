@@ -18,15 +18,19 @@ from handlers.pixel_scale import described_scale
 
 SCHEMA_VERSION = "1.0"
 FILE_NAME = "report.json"
+REPORT_KINDS = frozenset({"report", "page"})  # they come last, and cannot hold their own digest
 NOT_LOSSY: dict[str, Any] = {"is_lossy": False, "ratio": None, "methods": [], "evidence": []}
 _PROVENANCE_KEYS = (
     "software",
     "pipeline_version",
     "versions",
+    "recipe",
     "config_sha256",
     "plan",
     "plan_sha256",
     "sop_uid_digest",
+    "content_sha256",
+    "study_sha256",
 )
 
 
@@ -57,6 +61,9 @@ def report(outcome: Outcome) -> dict[str, Any]:
             volume_as_data(outcome, volume, verdict)
             for volume, verdict in zip(outcome.volumes, outcome.volume_verdicts, strict=True)
         ],
+        "products": [
+            product_as_data(product) for product in outcome.products if product.kind not in REPORT_KINDS
+        ],
         "completion": {"reason": series.completion.reason, "evidence": series.completion.evidence},
         "provenance": {key: outcome.provenance[key] for key in _PROVENANCE_KEYS if key in outcome.provenance},
     }
@@ -73,6 +80,17 @@ def finding_as_data(finding: Finding) -> dict[str, Any]:
         "target": finding.target,
         "message": finding.message,
         "evidence": finding.evidence,
+    }
+
+
+def product_as_data(product: Product) -> dict[str, Any]:
+    """Return a file that was written with its digest; the reports come last and are not among them."""
+    return {
+        "kind": product.kind,
+        "path": product.path.as_posix(),
+        "volume": product.volume,
+        "sha256": product.sha256,
+        "size_bytes": product.size_bytes,
     }
 
 

@@ -8,9 +8,11 @@ learn; so it never gets here, nor does any date, name or number of a patient.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from pydicom.datadict import dictionary_VR
 
 from handlers import attributes
 from handlers.api import per_volume
@@ -100,6 +102,7 @@ FACT_KEYS: Mapping[str, tuple[str, ...]] = {
     "lossy": ("is_lossy", "ratio", "methods"),
 }
 ANISOTROPIC = 3.0  # largest over smallest voxel edge; as GEO-019
+NUMERIC = frozenset({"DS", "IS", "FD", "FL", "US", "SS", "UL", "SL", "UV", "SV"})  # PS3.5 section 6.2
 CONTRAST_EVIDENCE_KEYS = ("source", "supports", "weight")
 SPLIT_KEYS_WITHHELD = frozenset({"SeriesDescription", "StudyDescription", "ProtocolName", "ImageComments"})
 
@@ -122,6 +125,8 @@ def write(outcome: Outcome, folder: Path) -> list[Product]:
 def sidecar(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[str, Any]:
     """Describe one volume as plain JSON: acquisition facts by BIDS names, our own in the block `node`."""
     described: dict[str, Any] = acquisition(volume.frames[0]) if volume.frames else {}
+    wanted = outcome.provenance.get("recipe", {}).get("sidecar_attributes", ())
+    described |= chosen(volume.frames[0], wanted) if volume.frames else {}
     described["ConversionSoftware"] = "prepnode"
     described["ConversionSoftwareVersion"] = software_version()
     placement = slices.place(volume)
@@ -196,6 +201,24 @@ def acquisition(frame: Frame) -> dict[str, Any]:
     for keyword in NUMBER_LISTS:
         if numbers := _read(attributes.numbers, frame, keyword):
             found[keyword] = list(numbers)
+    return found
+
+
+def chosen(frame: Frame, keywords: Iterable[str]) -> dict[str, Any]:
+    """Read what the profile adds, under the DICOM keyword and in DICOM's units; absent values are left out.
+
+    One of our own names is never overwritten. That free text among it is told (LEAK-001) is a rule's work.
+    """
+    found: dict[str, Any] = {}
+    for keyword in keywords:
+        is_number = dictionary_VR(keyword) in NUMERIC
+        values = _read(attributes.numbers if is_number else attributes.texts, frame, keyword)
+        if values and keyword not in {
+            *CODES.values(),
+            *LISTS.values(),
+            *(name for name, _ in NUMBERS.values()),
+        }:
+            found[keyword] = values[0] if len(values) == 1 else list(values)
     return found
 
 

@@ -26,6 +26,7 @@ from handlers.triage import (
     hounsfield_scale,
     identity,
     kernel,
+    leakage,
     localizer,
     lossy,
     malformed,
@@ -161,6 +162,7 @@ def header_rules(recipe: Recipe) -> tuple[NamedRule, ...]:
         ("suv_inputs", suv_inputs.SuvInputs(recipe.suv)),
         ("mr_scales", mr_scales.MrScales(recipe.mr_values)),
         ("target_phase", target_phase.TargetPhase(recipe.target_phase)),
+        ("free_text_in_sidecar", leakage.FreeTextInSidecar(recipe.sidecar_attributes)),
     )
 
 

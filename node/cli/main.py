@@ -34,6 +34,8 @@ COMMANDS = {
         "Verify the registry, bring it up to date, or build it anew from the spool.",
     ),
     "user-password": ("node.cli.user:user_password", "Make a line for the file of users."),
+    "replay": ("node.cli.replay:replay", "Make a result again from its originals and compare digests."),
+    "leaks": ("node.cli.leaks:leaks", "List what in outputs would tell a model the label."),
     "ledger": ("node.cli.ledger:ledger", "Balance what was acknowledged against what became of it."),
     "landmarks": (
         "node.cli.landmarks:landmarks",

@@ -152,6 +152,15 @@ def files_of_modality(engine: Engine, study_uid: str, modalities: Sequence[str])
         return tuple(Path(path) for path in found)
 
 
+def outputs_of(engine: Engine, series_uid: str, revision: int) -> list[Mapping[str, Any]]:
+    """Return the registered outputs of one revision of a series, in the order of their paths."""
+    query = select(Output.__table__).where(
+        Output.SeriesInstanceUID == series_uid, Output.revision == revision
+    )
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(query.order_by(Output.path)).mappings()]
+
+
 def deliveries_due(engine: Engine, now: datetime) -> list[tuple[int, str, datetime | None]]:
     """Return (id, destination, due_at) of every pending delivery whose time has come."""
     with reading(engine) as connection:

@@ -11,7 +11,7 @@ from handlers.findings import CODES
 from handlers.model import Severity
 
 ROOT = Path(__file__).parents[2]
-CODE = re.compile(r'"([A-Z]{3}(?:-[A-Z]{2,3})?-\d{3})"')
+CODE = re.compile(r'"([A-Z]{3,4}(?:-[A-Z]{2,4})?-\d{3})"')
 PUBLISHED = (
     *(f"ING-{n:03}" for n in range(1, 14)), *(f"TRI-SC-{n:03}" for n in (1, 2, 3)), *(f"TRI-OBJ-{n:03}" for n in range(1, 5)),
     "TRI-LOC-001", "TRI-LOC-002", *(f"TRI-DER-{n:03}" for n in range(1, 7)), *(f"DEI-BIA-{n:03}" for n in (1, 2, 3, 4)),

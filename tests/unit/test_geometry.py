@@ -224,3 +224,13 @@ def test_axis_codes_name_the_direction_of_each_index(columns, expected: str) -> 
     affine = np.eye(4)
     affine[:3, :3] = np.array(columns, float).T
     assert axis_codes(affine) == expected
+
+
+@pytest.mark.parametrize("lengths", [(1.0, 1.0, 40.0), (0.3, 25.0, 1.0)])
+def test_axis_codes_do_not_depend_on_the_spacing(lengths) -> None:
+    """Directions alone decide: with long slices an oblique axis must not take another's letters."""
+    for seed in range(200):
+        axes = data.rotation(seed).T
+        unit, stretched = np.eye(4), np.eye(4)
+        unit[:3, :3], stretched[:3, :3] = axes, axes * np.asarray(lengths)
+        assert axis_codes(stretched) == axis_codes(unit)
