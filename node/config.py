@@ -183,6 +183,9 @@ class Profile(Section):
     resample_variable: bool = False
     accept_kernels: tuple[Literal["smooth", "medium", "sharp", "unknown"], ...] = ()
     need_phase: bool = False
+    contrast_from_image: bool = False
+    contrast_classifier: tuple[str, ...] = ()
+    contrast_classifier_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     dtype: Literal["auto", "float32", "int16"] = "auto"
     save_padding_mask: bool = False
     policy: dict[str, VerdictName] = Field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.api import Recipe
+from handlers.api import ContrastOptions, Recipe
 from handlers.model import Verdict
 from node.config import Config
 from node.errors import ConfigError
@@ -34,6 +34,11 @@ def recipe_of(profile: str, config: Config, *, release: bool = False) -> Recipe:
         resample_variable=keys.resample_variable,
         accept_kernels=tuple(keys.accept_kernels),
         need_phase=keys.need_phase,
+        contrast=ContrastOptions(
+            image_evidence=keys.contrast_from_image,
+            classifier=keys.contrast_classifier,
+            classifier_timeout_s=keys.contrast_classifier_timeout_s,
+        ),
         dtype=keys.dtype,
         save_padding_mask=keys.save_padding_mask,
         policy={code: Verdict(verdict) for code, verdict in keys.policy.items()},

@@ -16,7 +16,7 @@ PUBLISHED = (
     *(f"ING-{n:03}" for n in range(1, 14)), *(f"TRI-SC-{n:03}" for n in (1, 2, 3)), *(f"TRI-OBJ-{n:03}" for n in range(1, 5)),
     "TRI-LOC-001", "TRI-LOC-002", *(f"TRI-DER-{n:03}" for n in range(1, 7)), "DEI-BIA-001", "DEI-BIA-003",
     *(f"LOS-{n:03}" for n in (1, 2, 3)), *(f"MOD-{n:03}" for n in (1, 2, 3)), *(f"SPL-{n:03}" for n in range(1, 10)),
-    *(f"GEO-{n:03}" for n in range(1, 21)), *(f"CON-{n:03}" for n in range(1, 11)), *(f"GAT-{n:03}" for n in (1, 2, 3, 4, 5, 8, 9)),
+    *(f"GEO-{n:03}" for n in range(1, 21)), *(f"CON-{n:03}" for n in range(1, 12)), *(f"GAT-{n:03}" for n in (1, 2, 3, 4, 5, 8, 9)),
     "RSP-001", "RSP-002", *(f"KER-{n:03}" for n in range(1, 6)), *(f"MAM-{n:03}" for n in (1, 2, 3, 5, 6, 9)),
     *(f"SPC-{n:03}" for n in (1, 2, 3)), *(f"HU-{n:03}" for n in range(1, 10)), "PET-001", "USX-002", "MRS-003",
     *(f"PIX-{n:03}" for n in range(1, 6)), *(f"PAD-{n:03}" for n in (1, 2, 3)), "RSC-001", "RSC-002", *(f"POL-{n:03}" for n in range(1, 5)),
