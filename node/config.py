@@ -184,6 +184,7 @@ class Profile(Section):
     accept_kernels: tuple[Literal["smooth", "medium", "sharp", "unknown"], ...] = ()
     need_phase: bool = False
     contrast_from_image: bool = False
+    contrast_calibration: str = ""
     contrast_classifier: tuple[str, ...] = ()
     contrast_classifier_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     dtype: Literal["auto", "float32", "int16"] = "auto"

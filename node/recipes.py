@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from handlers.api import ContrastOptions, Recipe
 from handlers.model import Verdict
 from node.config import Config
@@ -35,6 +38,7 @@ def recipe_of(profile: str, config: Config, *, release: bool = False) -> Recipe:
         accept_kernels=tuple(keys.accept_kernels),
         need_phase=keys.need_phase,
         contrast=ContrastOptions(
+            **_calibration(profile, keys.contrast_calibration),
             image_evidence=keys.contrast_from_image,
             classifier=keys.contrast_classifier,
             classifier_timeout_s=keys.contrast_classifier_timeout_s,
@@ -47,3 +51,17 @@ def recipe_of(profile: str, config: Config, *, release: bool = False) -> Recipe:
         writers=keys.writers,
         release=release,
     )
+
+
+def _calibration(profile: str, file: str) -> dict[str, Any]:
+    """Return the options that a calibration file settles; {} without one."""
+    if not file:
+        return {}
+    from handlers.triage.phase_calibration import load
+
+    try:
+        found = load(Path(file))
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"profile.{profile}.contrast_calibration: {file}: {error}"]) from None
+    told = {key: found.get(key) for key in ("version", "cases", "sha256")}
+    return {"temperature": found["temperature"], "calibration": told}

@@ -35,6 +35,10 @@ COMMANDS = {
     ),
     "user-password": ("node.cli.user:user_password", "Make a line for the file of users."),
     "ledger": ("node.cli.ledger:ledger", "Balance what was acknowledged against what became of it."),
+    "calibrate": (
+        "node.cli.calibrate:calibrate",
+        "Fit the confidence of contrast phases on reviewed cases.",
+    ),
     "plugins": ("node.cli.plugins:plugins", "List the rules, steps, writers, handlers and destinations."),
     "bench": ("node.cli.bench:bench", "Measure this node on this machine."),
 }
