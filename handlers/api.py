@@ -38,6 +38,30 @@ GROUPS = (
 
 
 @dataclass(frozen=True, slots=True)
+class ContrastOptions:
+    """How the contrast phase of CT is found beyond the headers.
+
+    `image_evidence`: look at the aorta too; it may say that contrast was given or not, and favour arterial.
+    `temperature`: of a calibration on reviewed cases; 1 without one. `calibration` says which one that is:
+    its version, number of cases and SHA-256; empty without one.
+    `classifier`: a command, with its arguments, that is asked for its likelihoods, or nothing.
+    `classifier_timeout_s`: how long it may take for one volume. `classifier_weight`: how much it counts.
+    """
+
+    image_evidence: bool = False
+    temperature: float = 1.0
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    classifier: tuple[str, ...] = ()
+    classifier_timeout_s: float = 60.0
+    classifier_weight: float = 1.0
+
+    @property
+    def looks_at_values(self) -> bool:
+        """Whether any of this needs voxel values."""
+        return self.image_evidence or bool(self.classifier)
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """How a profile wants its volumes; the defaults are the built-in profile `default`.
 
@@ -62,6 +86,7 @@ class Recipe:
     `suv`: uptake value of PET: "bw", "lbm" or "bsa" (PET-001 where there is none); "none" leaves Bq/ml.
     `mr_values`: "displayed", or "quantitative": real-world units, or the scale of the scanner (MRS-004).
     `sidecar_attributes`: DICOM keywords that the sidecar holds beyond its own; free text warns (LEAK-001).
+    `contrast`: what else is asked for the contrast phase.
     `policy`: finding code -> verdict, instead of the verdict of its severity.
     `rules`, `steps`, `writers`: names of further plug-ins, run after the built-in ones in this order.
     `release`: a person has looked and released what was held; QUARANTINE becomes ACCEPT_WARN.
@@ -83,6 +108,7 @@ class Recipe:
     target_phase: str = ""
     suv: str = "none"
     mr_values: str = "displayed"
+    contrast: ContrastOptions = field(default_factory=ContrastOptions)
     dtype: str = "auto"
     save_padding_mask: bool = False
     keep_units: bool = False

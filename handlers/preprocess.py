@@ -29,7 +29,8 @@ from handlers.outputs import nifti, preview, report, report_page, sidecar
 from handlers.outputs.folder import published
 from handlers.outputs.number_format import set_number_format
 from handlers.outputs.provenance import provenance
-from handlers.triage.rules import VALUE_RULES, header_rules, judge
+from handlers.triage import contrast_phase
+from handlers.triage.rules import VALUE_RULES, contrast_from_values, header_rules, judge
 from handlers.triage.verdict import series_verdict, volume_verdict
 from handlers.volumes import split
 
@@ -135,6 +136,7 @@ def _volume(work: _Work, volume: Volume, made: dict[str, object]) -> Volume:
     _reopen_duplicates(work, decoded)
     value_rules = (*VALUE_RULES, *(rule for rule in work.rules if is_on_values(rule[1])))
     work.note(judge(replace(work.series, volumes=(decoded,)), value_rules))
+    _judge_contrast(work, decoded)
     current = decoded
     if work.verdict(decoded) in ACCEPTED:
         canonical = _guarded(work, lambda: _canonical(work, decoded), volume)
@@ -154,11 +156,24 @@ def _volume(work: _Work, volume: Volume, made: dict[str, object]) -> Volume:
 
 def _reopen_duplicates(work: _Work, volume: Volume) -> None:
     """Take back what the split said of shared positions (SPL-003): with pixels at hand, a rule can tell."""
+    _reopen(work, volume, frozenset({SHARED_POSITION}))
+
+
+def _reopen(work: _Work, volume: Volume, codes: frozenset[str]) -> None:
+    """Take back what was said of a volume under these codes."""
     work.findings = [
-        finding
-        for finding in work.findings
-        if (finding.code, finding.target) != (SHARED_POSITION, volume.name)
+        finding for finding in work.findings if finding.target != volume.name or finding.code not in codes
     ]
+
+
+def _judge_contrast(work: _Work, volume: Volume) -> None:
+    """Judge the contrast phase of a CT volume anew where the profile wants values to be looked at."""
+    rules = contrast_from_values(work.series, work.recipe) if volume.modality == "CT" else ()
+    if not rules:
+        return
+    seen = replace(work.series, volumes=(volume,), findings=tuple(work.findings))
+    _reopen(work, volume, contrast_phase.CODES)
+    work.note(judge(seen, rules))
 
 
 def _canonical(work: _Work, volume: Volume) -> Volume:

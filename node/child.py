@@ -85,7 +85,7 @@ def run(order: Order, config: Config) -> dict[str, Any]:
     series = _series(order)
     profile = config.profiles.get(order.profile)
     if order.recipe is not None:
-        recipe, profile = recorded_recipe(order.recipe), None
+        recipe, profile = recorded_recipe(order.recipe, config), None
     else:
         recipe = recipe_of(order.profile, config, release=order.release, models=order.models)
         recipe = replace(recipe, writers=tuple(dict.fromkeys((*recipe.writers, *order.writers))))

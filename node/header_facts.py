@@ -356,6 +356,7 @@ WANTED: dict[int, tuple[str, Callable[[bytes, _Context], Any]]] = {
     0x00081030: ("StudyDescription", _text),
     0x0008103E: ("SeriesDescription", _text),
     0x00081090: ("ManufacturerModelName", _text),
+    0x00083010: ("IrradiationEventUID", _text),
     0x00100020: ("PatientID", _text),
     0x00180010: ("ContrastBolusAgent", _text),
     0x00180015: ("BodyPartExamined", _text),

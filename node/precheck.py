@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
+from functools import partial
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -14,6 +15,7 @@ from node.config import Config
 from node.errors import ConfigError
 from node.header_facts import WANTED
 from node.profile_keys import Profile
+from node.recipes import recipe_of
 
 PLUGIN_KEYS = (
     ("rules", "prepnode.triage_rules"),
@@ -40,6 +42,7 @@ def check(config: Config) -> None:
         *_route_mistakes(config),
         *_profile_mistakes(config),
         *_plugin_mistakes(config),
+        *(each for name in config.profile for each in _mistakes_of(partial(recipe_of, name), config)),
     ]
     looks: tuple[Callable[[Config], object], ...] = (
         lambda each: tls.tls_context(each.tls),

@@ -29,6 +29,10 @@ class Profile(Section):
     resample_variable: bool = False
     accept_kernels: tuple[Literal["smooth", "medium", "sharp", "unknown"], ...] = ()
     need_phase: bool = False
+    contrast_from_image: bool = False
+    contrast_calibration: str = ""
+    contrast_classifier: tuple[str, ...] = ()
+    contrast_classifier_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     presentation_intent: Literal["", "FOR PRESENTATION", "FOR PROCESSING"] = ""
     crop_region: bool = False
     leaves_hospital: bool = False

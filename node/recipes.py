@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from handlers.api import Recipe
+from handlers.api import ContrastOptions, Recipe
 from handlers.model import NormModel, Verdict
 from node.config import Config
 from node.errors import ConfigError
@@ -51,6 +52,12 @@ def recipe_of(
         target_phase=keys.target_phase,
         suv=keys.suv,
         mr_values=keys.mr_values,
+        contrast=ContrastOptions(
+            **_calibration(profile, keys.contrast_calibration),
+            image_evidence=keys.contrast_from_image,
+            classifier=keys.contrast_classifier,
+            classifier_timeout_s=keys.contrast_classifier_timeout_s,
+        ),
         dtype=keys.dtype,
         save_padding_mask=keys.save_padding_mask,
         keep_units=keys.keep_units,
@@ -72,18 +79,40 @@ def _model(row: Mapping[str, Any]) -> NormModel:
     return NormModel(row["kind"], row["cohort"], row["version"], **lists, n=row["n"], sha256=row["sha256"])
 
 
-def recorded_recipe(recorded: Mapping[str, Any]) -> Recipe:
+def recorded_recipe(recorded: Mapping[str, Any], config: Config) -> Recipe:
     """Return the recipe that a report keeps (`provenance.recipe`).
 
+    A report may come from anywhere, so a command in it is run only if the configuration has it too.
+
     Raises:
-        ConfigError: it has keys that this version does not know, or values that it does not take.
+        ConfigError: it has keys, values or a command that are not known here.
     """
     unknown = sorted(set(recorded) - {field.name for field in fields(Recipe)})
     if unknown:
         raise ConfigError([f"this version knows no key {key!r} of a recipe" for key in unknown])
     try:
-        return TypeAdapter(Recipe).validate_python(dict(recorded))
+        recipe = TypeAdapter(Recipe).validate_python(dict(recorded))
     except ValidationError as error:
         raise ConfigError(
             [f"recipe: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         ) from error
+    command = recipe.contrast.classifier
+    if command and command not in {keys.contrast_classifier for keys in config.profiles.values()}:
+        raise ConfigError(
+            [f"recipe: contrast.classifier: no profile of this configuration runs {' '.join(command)!r}"]
+        )
+    return recipe
+
+
+def _calibration(profile: str, file: str) -> dict[str, Any]:
+    """Return the options that a calibration file settles; {} without one."""
+    if not file:
+        return {}
+    from handlers.triage.phase_calibration import load
+
+    try:
+        found = load(Path(file))
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"profile.{profile}.contrast_calibration: {file}: {error}"]) from None
+    told = {key: found.get(key) for key in ("version", "cases", "sha256")}
+    return {"temperature": found["temperature"], "calibration": told}

@@ -161,6 +161,7 @@ def replay(recorded: Recorded, config: Config, scratch: Path) -> Replay:
     from handlers.outputs.report import finding_as_data
 
     made = scratch / "replay"
+    _check_recipe(recorded.order.recipe or {}, config)
     runner = SeriesRunner(config)
     try:
         result = runner.run(replace(recorded.order, out=made))
@@ -248,17 +249,20 @@ def _report(folder: Path) -> dict[str, Any]:
 
 
 def _recipe(report: Mapping[str, Any]) -> Mapping[str, Any]:
-    from node.errors import ConfigError
-    from node.recipes import recorded_recipe
-
     recipe = report["provenance"].get("recipe")
     if not isinstance(recipe, dict):
         raise ReplayError("the report keeps no recipe: an older version or a site's own handler made it")
+    return recipe
+
+
+def _check_recipe(recipe: Mapping[str, Any], config: Config) -> None:
+    from node.errors import ConfigError
+    from node.recipes import recorded_recipe
+
     try:
-        recorded_recipe(recipe)
+        recorded_recipe(recipe, config)
     except ConfigError as error:
         raise ReplayError(f"the recorded recipe cannot be followed: {error}") from error
-    return recipe
 
 
 def _sha256(path: Path) -> str:

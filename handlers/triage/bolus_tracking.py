@@ -14,7 +14,8 @@ MAX_POSITIONS = 4  # a bolus-tracked angiography bears the same words, and has h
 def bolus_tracking(series: Series) -> list[Finding]:
     """Find bolus-tracking images in CT and MR: the words, and no more than a few positions (TRI-DER-005).
 
-    Siemens marks them CT_SOM5 MON in ImageType. The acquisition time is kept as evidence.
+    Siemens marks them CT_SOM5 MON in ImageType, GE writes SMART PREP SERIES as the agent.
+    The acquisition time is kept as evidence.
     """
     candidates = [volume for volume in measured(series, "CT", "MR") if _sign(volume)]
     positions = {
@@ -44,6 +45,6 @@ def _sign(volume: Volume) -> str:
     for value in sorted(header.image_types_of(volume.frames[:1])):
         if value.endswith((" MON", " PREMON")):
             return value
-    return first(
-        header.text(volume.frames[0], "SeriesDescription"), table("phases")["bolus_tracking"]["words"]
-    )
+    listed = table("phases")["bolus_tracking"]["words"]
+    texts = (header.text(volume.frames[0], each) for each in ("SeriesDescription", "ContrastBolusAgent"))
+    return next((found for text in texts if (found := first(text, listed))), "")  # GE names it as the agent

@@ -1,14 +1,15 @@
 """From pieces of evidence to a contrast phase, its confidence, or the honest answer that it is unknown.
 
 Uniform prior; a log-linear pool multiplies each likelihood to the power of its weight. All numbers
-come from `conf/phases.toml`; they are engineering defaults, not calibrated probabilities.
+come from `conf/phases.toml`; they are engineering defaults, not calibrated probabilities, until a
+temperature was fitted on reviewed cases (`phase_calibration`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from handlers.triage.tables import table
@@ -44,12 +45,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """The outcome: code and label, confidence, and whether the label may be used without a warning."""
+    """The outcome: code and label, confidence, and whether the label may be used without a warning.
+
+    `scores` are the pooled logarithms of likelihood of each class, before any calibration.
+    """
 
     code: str
     label: str
     confidence: float
     is_sure: bool
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def classes() -> tuple[str, ...]:
@@ -102,20 +107,37 @@ def supported_by(likelihood: Mapping[str, float]) -> tuple[str, ...]:
     return () if len(favoured) == len(likelihood) else favoured
 
 
-def fuse(evidence: Sequence[Evidence]) -> Phase:
-    """Return the phase that all evidence together supports."""
-    numbers, names = table("phases")["fusion"], table("phases")["phase"]
-    logs = {each: sum(e.weight * math.log(e.likelihood[each]) for e in evidence) for each in classes()}
-    top = max(logs.values())
-    weights = {each: math.exp(value - top) for each, value in logs.items()}
+def fuse(evidence: Sequence[Evidence], *, temperature: float = 1.0) -> Phase:
+    """Return the phase that all evidence together supports.
+
+    `temperature` above 1 makes the confidence smaller, below 1 larger; the order of the phases stays.
+    """
+    scores = {each: sum(e.weight * math.log(e.likelihood[each]) for e in evidence) for each in classes()}
+    phase = decide(scores, temperature=temperature)
+    if phase.code == ENHANCED and not evidence:
+        phase = replace(phase, code=UNKNOWN, label=UNKNOWN, is_sure=False)
+    return replace(phase, scores={each: round(value, 4) for each, value in scores.items()})
+
+
+def posterior(scores: Mapping[str, float], *, temperature: float = 1.0) -> dict[str, float]:
+    """Return the probabilities of the classes. Source: Guo 2017, arXiv 1706.04599 (temperature scaling)."""
+    top = max(scores.values())
+    weights = {each: math.exp((value - top) / temperature) for each, value in scores.items()}
     total = sum(weights.values())
-    ranked = sorted(((value / total, each) for each, value in weights.items()), reverse=True)
+    return {each: value / total for each, value in weights.items()}
+
+
+def decide(scores: Mapping[str, float], *, temperature: float = 1.0) -> Phase:
+    """Return the label that the scores are good for: a phase, contrast of open phase, or UNKNOWN."""
+    numbers, names = table("phases")["fusion"], table("phases")["phase"]
+    chances = posterior(scores, temperature=temperature)
+    ranked = sorted(((value, each) for each, value in chances.items()), reverse=True)
     (confidence, best), (second, _) = ranked[0], ranked[1]
     if confidence >= numbers["label"]:
         is_sure = confidence >= numbers["sure"] and confidence - second >= numbers["margin"]
         return Phase(best, names[best]["label"], round(confidence, 3), is_sure)
-    not_enhanced = weights["NC"] / total
-    if evidence and not_enhanced < numbers["enhanced"]:
+    not_enhanced = chances.get("NC", 0.0)
+    if not_enhanced < numbers["enhanced"]:
         return Phase(ENHANCED, names[ENHANCED]["label"], round(1.0 - not_enhanced, 3), is_sure=True)
     return Phase(UNKNOWN, UNKNOWN, round(confidence, 3), is_sure=False)
 
@@ -123,7 +145,7 @@ def fuse(evidence: Sequence[Evidence]) -> Phase:
 def contradict(first: Sequence[str], second: Sequence[str]) -> bool:
     """Say whether two statements cannot both hold: without and with contrast, or phases far apart."""
     order = classes()
-    if not first or not second:
+    if not first or not second or set(first) & set(second):
         return False
     if ("NC" in first) != ("NC" in second):
         return True

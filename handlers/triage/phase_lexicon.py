@@ -52,6 +52,11 @@ def read(text: str) -> Reading:
     return Reading(protocols[:1], is_protocol=bool(protocols), delay_s=delay_s)
 
 
+def says_none(value: str) -> bool:
+    """Say whether the name of an agent means that none was given, or asked for."""
+    return bool(phrases(*table("phases")["contrast"]["none_values"]).match(words(value)))
+
+
 def version() -> int:
     """Return the version of the table, for the evidence."""
     return int(table("phases")["version"])

@@ -14,6 +14,7 @@ from handlers.triage import (
     cardiac_gating,
     cardiac_series,
     contrast_agent,
+    contrast_mr,
     contrast_order,
     contrast_phase,
     derived,
@@ -113,7 +114,7 @@ BEFORE_CONTRAST: tuple[NamedRule, ...] = (
 )
 AFTER_CONTRAST: tuple[NamedRule, ...] = (
     ("other_routes", contrast_agent.other_routes),
-    ("mr_contrast", contrast_agent.mr_contrast),
+    ("mr_contrast", contrast_mr.mr_contrast),
     ("virtual_or_spectral", contrast_phase.virtual_or_spectral),
     ("phase_order", contrast_order.phase_order),
     ("cardiac_phase", cardiac_gating.cardiac_phase),
@@ -154,7 +155,7 @@ def header_rules(recipe: Recipe) -> tuple[NamedRule, ...]:
     return (
         *BEFORE_CONTRAST,
         ("accepted_kernels", kernel.AcceptedKernels(recipe.accept_kernels)),
-        ("contrast_phase", contrast_phase.ContrastPhase(recipe.need_phase)),
+        ("contrast_phase", contrast_phase.ContrastPhase(recipe.need_phase, recipe.contrast)),
         *AFTER_CONTRAST,
         ("cleared_to_leave", burned_in.ClearedToLeave(recipe.leaves_hospital, recipe.crop_region)),
         ("presentation_intent", mammography.PresentationIntent(recipe.presentation_intent)),
@@ -164,6 +165,17 @@ def header_rules(recipe: Recipe) -> tuple[NamedRule, ...]:
         ("target_phase", target_phase.TargetPhase(recipe.target_phase)),
         ("free_text_in_sidecar", leakage.FreeTextInSidecar(recipe.sidecar_attributes)),
     )
+
+
+def contrast_from_values(series: Series, recipe: Recipe) -> tuple[NamedRule, ...]:
+    """Return the rule that judges contrast anew with values at hand; none when the profile asks for none.
+
+    `series` is the whole series as it was split. The rule replaces what `contrast_phase.CODES` name.
+    """
+    if not recipe.contrast.looks_at_values:
+        return ()
+    rule = contrast_phase.ContrastPhase(recipe.need_phase, recipe.contrast, series)
+    return (("contrast_phase_from_values", rule),)
 
 
 HEADER_RULES: tuple[NamedRule, ...] = header_rules(Recipe())

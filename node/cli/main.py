@@ -42,6 +42,10 @@ COMMANDS = {
         "Fit, activate and watch intensity models of cohorts.",
     ),
     "profiles": ("node.cli.profiles:profiles", "List the profiles there are, and show how one is written."),
+    "calibrate": (
+        "node.cli.calibrate:calibrate",
+        "Fit the confidence of contrast phases on reviewed cases.",
+    ),
     "plugins": ("node.cli.plugins:plugins", "List the rules, steps, writers, handlers and destinations."),
     "bench": ("node.cli.bench:bench", "Measure this node on this machine."),
 }

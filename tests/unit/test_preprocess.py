@@ -10,7 +10,7 @@ import pytest
 
 import data
 from handlers import preprocess as room
-from handlers.api import Recipe, needs_values, per_volume
+from handlers.api import ContrastOptions, Recipe, needs_values, per_volume
 from handlers.errors import PluginError
 from handlers.model import Finding, Product, Scope, Series, Severity, Verdict
 from handlers.preprocess import preprocess
@@ -284,3 +284,16 @@ def test_statistics_of_resampled_values_are_told_beside_the_measured_ones(series
     assert volume["statistics"]["max"] == 1000
     assert volume["statistics_written"]["max"] <= 1000
     assert volume["shape"] == [12, 16, 12]
+
+
+def test_contrast_is_judged_anew_with_values_and_told_once(series, tmp_path):
+    recipe = Recipe(contrast=ContrastOptions(image_evidence=True))
+    preprocess(series, tmp_path / "plain")
+    preprocess(series, tmp_path / "out", recipe)
+    plain, looked = (report_in(tmp_path / name) for name in ("plain", "out"))
+    assert [f["code"] for f in plain["findings"]].count("CON-002") == 1
+    assert [f["code"] for f in looked["findings"]].count("CON-002") == 1
+    lines = looked["volumes"][0]["contrast"]["evidence"]
+    assert [line["source"] for line in lines].count("aorta") == 1  # of a phantom that is no trunk
+    assert "aorta" not in [line["source"] for line in plain["volumes"][0]["contrast"]["evidence"]]
+    assert looked["verdict"] == plain["verdict"]

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from handlers.api import Recipe
+from handlers.api import ContrastOptions, Recipe
 from handlers.model import Verdict
 from node.config import Config
 from node.errors import ConfigError
@@ -48,8 +48,16 @@ def test_every_key_of_a_profile_arrives():
         "steps": ("b",),
         "writers": ("c",),
     }
-    recipe = recipe_of("all", Config(profile={"all": Profile(**keys)}))
-    assert {field.name for field in fields(Recipe)} == {*keys, "name", "release", "models"}
+    contrast = {
+        "contrast_from_image": True,
+        "contrast_classifier": ("command", "-x"),
+        "contrast_classifier_timeout_s": 5.0,
+    }
+    recipe = recipe_of("all", Config(profile={"all": Profile(**keys, **contrast)}))
+    assert recipe.contrast == ContrastOptions(
+        image_evidence=True, classifier=("command", "-x"), classifier_timeout_s=5.0
+    )
+    assert {field.name for field in fields(Recipe)} == {*keys, "contrast", "name", "release", "models"}
     for key, value in keys.items():
         assert getattr(recipe, key) == value
     assert recipe.policy["GEO-005"] is Verdict.REJECT

@@ -223,9 +223,17 @@ def test_every_recipe_of_the_configuration_survives_its_record():
         "accept_kernels": ["smooth"],
     }
     recipe = recipe_of("x", Config(profile={"x": keys}))
-    assert recorded_recipe(plain(asdict(recipe))) == recipe
+    assert recorded_recipe(plain(asdict(recipe)), Config()) == recipe
     with pytest.raises(ConfigError, match="orientation"):
-        recorded_recipe({"orientation": 3})
+        recorded_recipe({"orientation": 3}, Config())
+
+
+def test_a_command_of_a_report_is_run_only_if_the_configuration_has_it():
+    site = Config(profile={"x": {"contrast_classifier": ["classify", "--fast"]}})
+    recorded = plain(asdict(recipe_of("x", site)))
+    assert recorded_recipe(recorded, site).contrast.classifier == ("classify", "--fast")
+    with pytest.raises(ConfigError, match="classify --fast"):
+        recorded_recipe(recorded, Config())
 
 
 def test_json_is_compared_key_by_key(tmp_path):

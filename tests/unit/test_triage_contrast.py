@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from handlers.model import Severity
-from handlers.triage import contrast_agent, contrast_order, contrast_phase, phase_evidence, phase_fusion
+from handlers.triage import (
+    contrast_agent,
+    contrast_mr,
+    contrast_order,
+    contrast_phase,
+    phase_evidence,
+    phase_fusion,
+    phase_times,
+)
 from triage_cases import codes, header, multi_frame, only, series, sibling, volume
 
 NOON = {
@@ -130,7 +140,7 @@ def test_an_injection_before_midnight_is_no_day_ago():
 
 
 def test_an_acquisition_before_the_injection_is_unenhanced():
-    evidence = phase_evidence.delay_evidence(phase_evidence.Injection(-60.0))
+    evidence = phase_evidence.delay_evidence(phase_times.Injection(-60.0))
     assert evidence[0].supports == ("NC",)
 
 
@@ -231,7 +241,7 @@ def test_intravenous_contrast_alone_is_not_noted():
      ({"ContrastBolusAgent": "NONE"}, []), ({"SeriesDescription": "T1 ARTERIAL"}, [])],
 )  # fmt: skip
 def test_mr_says_contrast_but_claims_no_phase(attributes, expected):
-    findings = contrast_agent.mr_contrast(series(volume("MR", **attributes)))
+    findings = contrast_mr.mr_contrast(series(volume("MR", **attributes)))
     assert codes(findings) == expected
     assert all(f.evidence["contrast"]["label"] == "CE_UNSPECIFIED" for f in findings)
 
@@ -286,7 +296,7 @@ def test_a_delay_supports_the_phase_of_its_interval(delay, phase):
 
 
 def test_the_first_seconds_support_nothing():
-    assert phase_evidence.delay_evidence(phase_evidence.Injection(3.0)) == []
+    assert phase_evidence.delay_evidence(phase_times.Injection(3.0)) == []
 
 
 def test_a_long_comment_is_quoted_only_in_part():
@@ -296,3 +306,128 @@ def test_a_long_comment_is_quoted_only_in_part():
         if e["source"] == "ImageComments"
     ]
     assert len(line["raw"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("attributes", "source"),
+    [
+        ({"ContrastBolusVolume": 80}, "ContrastBolusVolume"), ({"ContrastFlowRate": 3}, "ContrastFlowRate"),
+        ({"RequestedContrastAgent": "IOMERON"}, "RequestedContrastAgent"),
+    ],
+)  # fmt: skip
+def test_amounts_and_requests_say_that_contrast_was_given(attributes, source):
+    lines = fact(judged(**attributes))["evidence"]
+    assert ("CE", source) in [(line["supports"], line["source"]) for line in lines]
+
+
+@pytest.mark.parametrize("attributes", [{"ContrastBolusVolume": 0}, {"RequestedContrastAgent": "NONE"}])
+def test_no_amount_and_no_request_say_nothing_of_contrast(attributes):
+    assert "CE" not in [line["supports"] for line in fact(judged(**attributes))["evidence"]]
+
+
+@pytest.mark.parametrize("value", ["ORAL, NO IV", "ORAL ONLY", "BARIUM"])
+def test_an_agent_that_denies_the_vein_is_no_phase(value):
+    assert fact(judged(ContrastBolusAgent=value))["label"] == "UNKNOWN"
+
+
+def test_an_agent_may_stand_in_a_sequence():
+    coded = header({"CodeValue": "1", "CodeMeaning": "Iohexol"})
+    assert fact(judged(ContrastBolusAgentSequence=[coded]))["code"] == "CE"
+
+
+@pytest.mark.parametrize(("detected", "code"), [("YES", "CE"), ("NO", "UNKNOWN")])
+def test_given_but_not_seen_in_the_image_says_nothing(detected, code):
+    usage = header({"ContrastBolusAgentAdministered": "YES", "ContrastBolusAgentDetected": detected})
+    enhanced = multi_frame(volume("CT"), ContrastBolusUsageSequence=[usage])
+    assert fact(contrast_phase.ContrastPhase()(series(enhanced)))["code"] == code
+
+
+def test_an_agent_that_says_none_against_a_phase_is_marked():
+    finding = only(judged(SeriesDescription="PORTAL VENOUS", ContrastBolusAgent="NONE"), "CON-005")
+    assert finding.severity is Severity.WARN
+
+
+def test_another_reconstruction_of_the_same_irradiation_names_the_phase():
+    study = (sibling(SeriesDescription="ABD ART 1.0", IrradiationEventUID="1.2.7", Modality="CT"),)
+    own = {"SeriesDescription": "LUNG 1.0", "ContrastBolusAgent": "X"}
+    assert fact(judged(study=study, IrradiationEventUID="1.2.7", **own))["label"] == "ARTERIAL"
+    assert fact(judged(study=study, IrradiationEventUID="1.2.6", **own))["label"] == "CE_UNSPECIFIED"
+
+
+def test_one_irradiation_has_one_phase():
+    study = (sibling(SeriesDescription="DELAYED", IrradiationEventUID="1.2.7", Modality="CT"),)
+    own = series(volume("CT", SeriesDescription="ARTERIAL", IrradiationEventUID="1.2.7"), study=study)
+    assert only(contrast_order.phase_order(own)).code == "CON-007"
+
+
+def _between(*others):
+    study = tuple(
+        replace(
+            sibling(SeriesDescription=text, AcquisitionDate="20260102", AcquisitionTime=time, Modality="CT"),
+            series_instance_uid=f"1.2.11.{index}",
+        )
+        for index, (text, time) in enumerate(others)
+    )
+    lines = fact(judged(study=study, ContrastBolusAgent="X", **NOON))["evidence"]
+    return [line["supports"] for line in lines if line["source"] == "study order"]
+
+
+def test_the_order_of_the_study_leaves_only_what_lies_between():
+    assert _between(("ARTERIAL", "120000"), ("DELAYED", "120500")) == ["ART|PV|NEPH|DEL"]
+
+
+@pytest.mark.parametrize("others", [(), (("THORAX", "120000"),), (("LUNG", "120000"), ("BONE", "120200"))])
+def test_series_that_name_no_phase_change_nothing(others):
+    assert _between(*others) == []
+
+
+def test_passes_of_a_ge_scan_differ_by_their_delta():
+    def at(delta_ms):
+        made = volume("CT", AcquisitionDate="20260102", AcquisitionTime="120000")
+        for each in made.instances:
+            block = each.header.private_block(0x0043, "GEMS_PARM_01", create=True)
+            block.add_new(0x1E, "DS", str(delta_ms))
+        return phase_times.volume_time(made)
+
+    assert (at(2500) - at(0)).total_seconds() == 2.5
+
+
+def test_a_judgement_changes_no_attribute():
+    given = volume(
+        "CT", SeriesDescription="ARTERIAL", ContrastBolusAgent="", ContrastBolusStartTime="115950", **NOON
+    )
+    before = [each.header.to_json() for each in given.instances]
+    contrast_phase.ContrastPhase()(series(given))
+    assert [each.header.to_json() for each in given.instances] == before
+
+
+def test_oral_contrast_in_the_description_is_noted():
+    found = contrast_agent.other_routes(series(volume("CT", SeriesDescription="ABD WITH ORAL CONTRAST")))
+    assert codes(found) == ["CON-008"]
+
+
+def _dynamic(**attributes):
+    made = [
+        volume("MR", index=index, TemporalPositionIdentifier=index + 1, ContrastBolusAgent="GADOVIST",
+               AcquisitionDate="20260102", AcquisitionTime=time, **attributes)
+        for index, time in enumerate(("120000", "120050", "120130"))
+    ]  # fmt: skip
+    found = contrast_mr.mr_contrast(series(*made))
+    return [f.evidence["contrast"]["code"] for f in found if f.code == "CON-001"], codes(found)
+
+
+def test_a_dynamic_mr_series_is_labelled_by_the_time_after_injection():
+    labels, found = _dynamic(ContrastBolusStartTime="120020")
+    assert labels == ["NC", "ART", "PV"]
+    assert found == ["CON-001"] * 3
+
+
+def test_without_that_time_only_the_first_position_is_before_contrast():
+    labels, found = _dynamic()
+    assert labels == ["NC", "CE", "CE"]
+    assert found.count("CON-003") == 1
+    assert "CON-006" not in found
+
+
+def test_an_injection_hours_before_a_dynamic_mr_series_is_not_used():
+    assert "CON-006" in _dynamic(ContrastBolusStartTime="060000")[1]
