@@ -118,7 +118,8 @@ def private(source: Source, group: int, creator: str, offset: int) -> Any | None
         for tag in header.keys():  # noqa: SIM118 - iteration over a Dataset converts every element
             if tag >> 16 == group and 0x10 <= tag & 0xFFFF <= 0xFF and header[tag].value == creator:
                 element = BaseTag(group << 16 | (tag & 0xFF) << 8 | offset)
-                return header[element].value if element in header.keys() else None  # noqa: SIM118 - as above
+                if element in header.keys():  # noqa: SIM118 - as above; a creator may have several blocks
+                    return header[element].value
     except Exception as error:  # pydicom converts lazily and raises whatever the converter raised
         name = f"private element ({group:04X},xx{offset:02X}) of {creator}"
         raise MalformedAttributeError(f"{name} cannot be read: {error}") from error

@@ -23,7 +23,8 @@ UNIFORM_RELATIVE, UNIFORM_MM = (
     0.01,
     0.01,
 )  # deviation from the nominal gap, the larger counts; as highdicom's 1 %
-HOLE_TOLERANCE = 0.05  # of the nominal gap: a gap this near to k gaps has k-1 slices missing; GEO-005
+HOLE_TOLERANCE = 0.05  # of k nominal gaps: a gap this near to them has k-1 slices missing; GEO-005
+HOLE_TOLERANCE_LIMIT = 0.25  # of one nominal gap: beyond, a long gap would be near to some multiple by chance
 LENGTH_LIMIT_MM = 1e6  # a kilometre; what lies beyond is no position in a patient
 PARALLEL = 0.1  # length of row x column cosine, 1 when they are perpendicular; below, they span no plane
 LETTERS = ("RL", "AP", "IS")  # towards minus and towards plus, of the LPS axes
@@ -185,7 +186,8 @@ def _stack(along: Array) -> _Stack:
     distances = gaps[apart]
     nominal = float(np.sort(distances)[(len(distances) - 1) // 2])
     counts = np.maximum(np.rint(distances / nominal), 1)
-    if np.all(np.abs(distances - counts * nominal) <= HOLE_TOLERANCE * nominal):
+    tolerated = np.minimum(HOLE_TOLERANCE * counts, HOLE_TOLERANCE_LIMIT) * nominal
+    if np.all(np.abs(distances - counts * nominal) <= tolerated):
         nominal = float((along[-1] - along[0]) / counts.sum())
         missing = tuple((int(i), int(k) - 1) for i, k in zip(apart, counts, strict=True) if k > 1)
     else:

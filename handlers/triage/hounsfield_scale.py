@@ -49,12 +49,14 @@ def uncalibrated(series: Series) -> list[Finding]:
         )
         units = header.text(frame, "RescaleType").upper()
         device = first(told, UNCALIBRATED)
-        if not device and units in ("", "HU", "HU_MOD"):
+        is_spectral = header.text(frame, "MultienergyCTAcquisition").upper() == "YES"
+        if not device and (units == "HU" or (not units and not is_spectral)):
             continue
-        reason = (
-            f"a device without Hounsfield calibration ({device})" if device else f"RescaleType is {units}"
-        )
-        evidence = {"RescaleType": units, "device": device}
+        if device:
+            reason = f"a device without Hounsfield calibration ({device})"
+        else:
+            reason = f"RescaleType is {units}" if units else "a multi-energy image without RescaleType"
+        evidence = {"RescaleType": units, "device": device, "MultienergyCTAcquisition": is_spectral}
         found.append(
             volume_finding(volume, "HU-008", Severity.WARN, f"no Hounsfield units: {reason}", **evidence)
         )

@@ -17,7 +17,7 @@ PUBLISHED = (
     "TRI-LOC-001", "TRI-LOC-002", *(f"TRI-DER-{n:03}" for n in range(1, 7)), *(f"DEI-BIA-{n:03}" for n in (1, 2, 3, 4)),
     "DEI-FACE-001",
     *(f"LOS-{n:03}" for n in (1, 2, 3)), *(f"MOD-{n:03}" for n in (1, 2, 3)), *(f"SPL-{n:03}" for n in range(1, 10)),
-    *(f"GEO-{n:03}" for n in range(1, 21)), *(f"CON-{n:03}" for n in range(1, 12)), *(f"GAT-{n:03}" for n in range(1, 12)),
+    *(f"GEO-{n:03}" for n in range(1, 22)), *(f"CON-{n:03}" for n in range(1, 12)), *(f"GAT-{n:03}" for n in range(1, 12)),
     *(f"RSP-{n:03}" for n in range(1, 5)), *(f"KER-{n:03}" for n in range(1, 6)), *(f"MAM-{n:03}" for n in range(1, 11)),
     *(f"SPC-{n:03}" for n in (1, 2, 3)), *(f"HU-{n:03}" for n in range(1, 10)), *(f"PET-{n:03}" for n in (1, 2, 3)),
     *(f"USX-{n:03}" for n in (1, 2, 3)), *(f"MRS-{n:03}" for n in range(1, 5)), "PRV-TAG-001", "PRV-TAG-002",

@@ -93,6 +93,7 @@ def test_shear_has_no_sign() -> None:
         ((0, 2, 6), ((1, 1),), 2.0),
         ((0, 5, 10, 20), ((2, 1),), 5.0),
         ((0, 1.25, 203.75), ((1, 161),), 1.25),
+        ((0, 2, 4, 6, 12.2, 14.2, 16.2), ((3, 2),), 2.025),  # 3.1 gaps, within 5 % of three
     ],
 )
 def test_interior_holes_are_counted(positions, missing, spacing) -> None:

@@ -80,6 +80,14 @@ def _private(group, creator, elements):
     return made
 
 
+def test_private_elements_are_found_in_a_second_block_of_their_creator():
+    made = _private(0x0045, "GEMS_HELIOS_01", [(0x30, "LO", "SEG")])
+    head = made.frames[0].instance.header
+    head.add_new(0x00450011, "LO", "GEMS_HELIOS_01")
+    head.add_new(0x00451133, "FL", 70.0)
+    assert fact(made)["phase_percent"] == 70.0
+
+
 def test_private_elements_are_found_through_their_creator():
     made = _private(0x0045, "GEMS_HELIOS_01", [(0x33, "FL", 70.0), (0x31, "IS", "62")])
     assert fact(made)["phase_percent"] == 70.0

@@ -126,6 +126,7 @@ def test_acquired_images_are_no_projections(words):
         ("MR", {"ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]}),
         ("MR", {"ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "TRACEW"]}),
         ("CT", {"SeriesDescription": "Monoenergetic Plus 55 keV"}),
+        ("CT", {"SeriesDescription": "Mono+ 40"}),
         ("CT", {"SeriesDescription": "Iodine map"}),
         ("CT", {"VolumeBasedCalculationTechnique": "VOLUME_RENDER"}),
     ],
@@ -145,6 +146,11 @@ def test_maps_are_marked(modality, attributes):
 )
 def test_raw_diffusion_and_perfusion_are_no_maps(modality, kind):
     assert derived.computed_map(series(volume(modality, ImageType=kind))) == []
+
+
+@pytest.mark.parametrize("words", ["Monophasic abdomen", "Monoplane", "Abdomen monofasico"])
+def test_one_phase_is_no_monochromatic_image(words):
+    assert derived.computed_map(series(volume("CT", SeriesDescription=words))) == []
 
 
 @pytest.mark.parametrize(("slices", "expected"), [(9, ["TRI-DER-006"]), (10, [])])

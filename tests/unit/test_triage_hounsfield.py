@@ -175,6 +175,8 @@ def test_slopes_that_differ_between_slices_are_noted():
         {"SeriesDescription": "CBCT head"},
         {"RescaleType": "US"},
         {"RescaleType": "Z_EFF"},
+        {"RescaleType": "HU_MOD"},
+        {"MultienergyCTAcquisition": "YES"},
     ],
 )
 def test_what_is_not_in_hounsfield_units_is_marked(attributes):
@@ -183,7 +185,13 @@ def test_what_is_not_in_hounsfield_units_is_marked(attributes):
 
 
 @pytest.mark.parametrize(
-    "attributes", [{}, {"RescaleType": "HU"}, {"ManufacturerModelName": "SOMATOM Force"}]
+    "attributes",
+    [
+        {},
+        {"RescaleType": "HU"},
+        {"ManufacturerModelName": "SOMATOM Force"},
+        {"MultienergyCTAcquisition": "YES", "RescaleType": "HU"},
+    ],
 )
 def test_diagnostic_ct_is_calibrated(attributes):
     assert hounsfield_scale.uncalibrated(series(volume("CT", **attributes))) == []
