@@ -25,8 +25,8 @@ REFORMAT_WORDS = ("mpr", "mprs", "cpr", "reformat*", "curved", "multiplanar*", "
 PROJECTION_WORDS = ("mip", "mips", "minip", "mnip", "min ip", "max ip", "mip thick", "thick mip")
 MAP_WORDS = (
     "subtraction", "subtracted", "iodine", "iodine map", "jod", "vnc", "virtual non contrast", "zeff",
-    "z eff", "mono", "monoe*", "monoch*", "monokev", "kev", "cbf", "cbv", "mtt", "ttp", "tmax", "rho z",
-    "fat fraction",
+    "z eff", "mono", "mono+", "monoe*", "monoch*", "monokev", "kev", "cbf", "cbv", "mtt", "ttp", "tmax",
+    "rho z", "fat fraction",
 )  # fmt: skip
 NAMED_TECHNIQUES = {
     "MPR": "reformat",
