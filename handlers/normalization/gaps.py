@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.errors import VolumeError
-from handlers.model import AppliedStep, Finding, Geometry, Scope, Severity, Volume
+from handlers.model import AppliedStep, Companion, Finding, Geometry, Scope, Severity, Volume
 from handlers.normalization.decoded import values_of
 from handlers.normalization.memory import check_result
 from handlers.normalization.slice_interpolation import interpolate_slices
@@ -94,6 +94,15 @@ def _resliced(
         steps=(*volume.steps, AppliedStep("repair_gaps", evidence)),
         findings=(*volume.findings, finding),
     )
+
+
+def show_interpolated(volume: Volume) -> Volume:
+    """Add the companion "interpolated", if there is any: 1 where the node filled, 0 where the scanner measured."""
+    if volume.interpolated is None or not volume.interpolated.any():
+        return volume
+    facts = {"voxels": int(np.count_nonzero(volume.interpolated))}
+    mask = Companion("interpolated", volume.interpolated.astype(np.uint8), "1", facts)
+    return replace(volume, companions=(*volume.companions, mask))
 
 
 def _snapped(positions: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:

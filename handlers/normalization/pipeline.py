@@ -10,7 +10,7 @@ from handlers.model import Volume
 from handlers.normalization.bias_field import correct_bias_field
 from handlers.normalization.duplicates import drop_duplicates
 from handlers.normalization.frequency import ScaleByFrequency
-from handlers.normalization.gaps import RepairGaps
+from handlers.normalization.gaps import RepairGaps, show_interpolated
 from handlers.normalization.intensity import ScaleIntensity
 from handlers.normalization.modality_transform import ModalityTransform
 from handlers.normalization.orientation import Reorient
@@ -56,6 +56,7 @@ def canonical_steps(recipe: Recipe) -> tuple[Step, ...]:
         *((ScaleByFrequency(recipe.frequency_bins, recipe.models),) if recipe.frequency_bins else ()),
         ScaleIntensity(recipe.intensity, recipe.models, keep_units=recipe.keep_units),
         *(api.load("prepnode.steps", name) for name in recipe.steps),
+        show_interpolated,
     )
 
 

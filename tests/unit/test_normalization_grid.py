@@ -153,6 +153,26 @@ def test_one_missing_slice_is_filled_where_the_profile_allows_it(tmp_path):
     assert "NRM-GAP-001" in codes(result)
 
 
+def test_the_mask_of_what_was_filled_follows_the_volume_through_every_step(tmp_path):
+    volume = measured(tmp_path, slices=60, step_mm=0.5, missing=[30])
+    recipe = Recipe(orientation="IRP", spacing_mm=(1.0, 1.0, 0.5))
+    result = to_canonical(volume, recipe)
+    (mask,) = result.companions
+    assert (mask.name, mask.values.dtype, mask.values.shape) == (
+        "interpolated",
+        np.uint8,
+        result.values.shape,
+    )
+    z = result.affine[2, 0] * np.arange(mask.values.shape[2]) + result.affine[2, 3]
+    filled = volume.affine[2, 3] + 30 * 0.5
+    assert np.abs(z[mask.values.any(axis=(0, 1))] - filled).max() <= 1.0
+    assert mask.facts == {"voxels": int(mask.values.sum())}
+
+
+def test_a_volume_that_was_measured_throughout_has_no_such_mask(tmp_path):
+    assert to_canonical(measured(tmp_path, slices=12), Recipe()).companions == ()
+
+
 @pytest.mark.parametrize("missing", [[30, 31], [20, 40]])
 def test_larger_holes_are_filled_too_once_they_were_accepted(tmp_path, missing):
     result = RepairGaps()(measured(tmp_path, slices=60, step_mm=0.5, missing=missing))

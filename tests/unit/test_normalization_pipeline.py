@@ -32,7 +32,9 @@ def test_the_order_of_the_steps_is_the_written_one():
         "measure_values",
     ]
     names = [getattr(step, "__name__", type(step).__name__) for step in canonical_steps(RECIPE)]
-    assert names == ["CropToRegion", "RepairGaps", "correct_tilt", "Reorient", "Resample", "ScaleIntensity"]
+    assert names == [
+        "CropToRegion", "RepairGaps", "correct_tilt", "Reorient", "Resample", "ScaleIntensity", "show_interpolated",
+    ]  # fmt: skip
 
 
 def test_what_was_done_is_remembered_in_order(tmp_path):

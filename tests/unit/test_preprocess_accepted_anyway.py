@@ -31,6 +31,9 @@ def test_measured_slices_stay_where_they_were_measured_when_a_hole_is_accepted(t
     measured = [k for k in range(12) if k not in missing]
     values, expected = result.values(volume), expected_hu(result.points(volume))
     np.testing.assert_array_equal(values[measured], expected[measured])
+    mask = result.values({"file": volume["companions"]["interpolated"]})
+    assert np.unique(mask[measured]).tolist() == [0]
+    assert np.unique(mask[list(missing)]).tolist() == [1]
 
 
 @pytest.mark.parametrize("recipe", [RELEASED, UNEVEN_ACCEPTED])
