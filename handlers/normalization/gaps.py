@@ -97,7 +97,7 @@ def _resliced(
 
 
 def show_interpolated(volume: Volume) -> Volume:
-    """Add the companion "interpolated", if there is any: 1 where the node filled, 0 where the scanner measured."""
+    """Add the companion "interpolated": 1 where the node filled, 0 elsewhere; none if nothing was."""
     if volume.interpolated is None or not volume.interpolated.any():
         return volume
     facts = {"voxels": int(np.count_nonzero(volume.interpolated))}

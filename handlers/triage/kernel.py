@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from handlers import attributes
+from handlers.api import needs_values
 from handlers.model import Finding, Frame, Series, Severity, Volume
 from handlers.triage import header, kernel_table
+from handlers.triage.noise_texture import noise_texture
 from handlers.triage.targets import measured, volume_finding
 
 CANON_CREATOR = "TOSHIBA_MEC_CT3"
+HOUNSFIELD = "[hnsf'U]"  # UCUM
 ITERATIVE_KEYWORDS = ("IterativeReconstructionMethod", "ReconstructionAlgorithm")
 
 
@@ -60,6 +63,37 @@ def kernel_class(series: Series) -> list[Finding]:
             found.append(
                 volume_finding(volume, "KER-003", Severity.WARN, f"kernel {name}: {reason}", **evidence)
             )
+    return found
+
+
+@needs_values
+def measured_texture(series: Series) -> list[Finding]:
+    """Find noise that is finer or coarser than the kernel's class can make it (KER-006)."""
+    found = []
+    limits = kernel_table.texture()
+    for volume in measured(series, "CT"):
+        kernel = _read(volume)
+        if volume.units != HOUNSFIELD or kernel.verdict.name not in ("smooth", "sharp"):
+            continue
+        seen = noise_texture(volume)
+        is_smooth = kernel.verdict.name == "smooth"
+        if seen is None or (
+            seen.length_mm >= limits["smooth_at_least_mm"]
+            if is_smooth
+            else seen.length_mm <= limits["sharp_at_most_mm"]
+        ):
+            continue
+        name = "\\".join(kernel.raw)
+        message = (
+            f"kernel {name} is {kernel.verdict.name}, but the noise is {'fine' if is_smooth else 'coarse'}"
+        )
+        evidence = {
+            "correlation_length_mm": round(seen.length_mm, 3),
+            "noise_hu": round(seen.noise_hu, 1),
+            "measured_cm3": round(seen.volume_cm3, 1),
+            "kernel": kernel.fact,
+        }
+        found.append(volume_finding(volume, "KER-006", Severity.WARN, message, **evidence))
     return found
 
 

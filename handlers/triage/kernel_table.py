@@ -28,6 +28,12 @@ def version() -> int:
     return int(table("kernels")["version"])
 
 
+def texture() -> Mapping[str, Any]:
+    """Return the limits of noise texture for each class, mm."""
+    found: Mapping[str, Any] = table("kernels")["texture"]
+    return found
+
+
 def vendor(manufacturer: str) -> str:
     """Return the vendor's name in the table, "" when it is not there; GE is found as a word."""
     told = words(manufacturer)

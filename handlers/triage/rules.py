@@ -144,6 +144,7 @@ VALUE_RULES: tuple[NamedRule, ...] = (
     ("differing_duplicates", differing_duplicates.differing_duplicates),
     ("hounsfield_values", hounsfield.hounsfield_values),
     ("table_side", table_side.table_side),
+    ("measured_texture", kernel.measured_texture),
     ("border_polarity", border_polarity.border_polarity),
     ("chest_wall", mammography_picture.chest_wall),
     ("pectoral_muscle", mammography_picture.pectoral_muscle),

@@ -18,7 +18,7 @@ PUBLISHED = (
     "DEI-FACE-001",
     *(f"LOS-{n:03}" for n in (1, 2, 3)), *(f"MOD-{n:03}" for n in (1, 2, 3)), *(f"SPL-{n:03}" for n in range(1, 10)),
     *(f"GEO-{n:03}" for n in range(1, 22)), *(f"CON-{n:03}" for n in range(1, 12)), *(f"GAT-{n:03}" for n in range(1, 12)),
-    *(f"RSP-{n:03}" for n in range(1, 5)), *(f"KER-{n:03}" for n in range(1, 6)), *(f"MAM-{n:03}" for n in range(1, 11)),
+    *(f"RSP-{n:03}" for n in range(1, 5)), *(f"KER-{n:03}" for n in range(1, 7)), *(f"MAM-{n:03}" for n in range(1, 11)),
     *(f"SPC-{n:03}" for n in (1, 2, 3)), *(f"HU-{n:03}" for n in range(1, 10)), *(f"PET-{n:03}" for n in (1, 2, 3)),
     *(f"USX-{n:03}" for n in (1, 2, 3)), *(f"MRS-{n:03}" for n in range(1, 5)), "PRV-TAG-001", "PRV-TAG-002",
     *(f"PIX-{n:03}" for n in range(1, 6)), *(f"PAD-{n:03}" for n in (1, 2, 3)), "RSC-001", "RSC-002", *(f"POL-{n:03}" for n in range(1, 5)),
