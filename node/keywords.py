@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-
 # Value representations of names, dates, times, identifiers, bulk data and sequences (PS3.5 section 6.2).
 REFUSED_VRS = frozenset(
     {"PN", "DA", "DT", "TM", "UI", "UR", "AE", "AS", "SQ", "UN", "OB", "OW", "OF", "OD", "OL", "OV", "AT"}
@@ -41,6 +39,11 @@ def sidecar_keyword(keyword: str) -> str:
 
     Source: PS3.6 (keywords), PS3.15 Table E.1-1 (identifying attributes).
     """
+    from pydicom.datadict import (
+        dictionary_VR,
+        tag_for_keyword,
+    )  # every process reads the configuration; 40 MB
+
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise ValueError(f"DICOM has no attribute {keyword!r}")
