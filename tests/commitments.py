@@ -18,6 +18,7 @@ from node.listener.server import ListenerServer
 from node.registrar import arrival_of
 from node.registration import Registrar
 from node.registry import queries
+from node.registry.associations import Ending, Opening
 from node.registry.database import engine, migrate
 from node.registry.repository import Repository
 from node.spool import Spool
@@ -53,6 +54,14 @@ class Direct(Registrar):
 
     def submit(self, receipt, head=b"") -> None:
         super().submit(arrival_of(receipt, head, self._spool.root / "new"))
+
+    def open_association(
+        self, association: str, *, calling_ae_title: str, called_ae_title: str, source_address: str
+    ) -> None:
+        self.note(Opening(association, calling_ae_title, called_ae_title, source_address, self._now()))
+
+    def close_association(self, association: str, end, *, n_received: int = 0, n_bytes: int = 0) -> None:
+        self.note(Ending(association, end, self._now(), n_received, n_bytes))
 
 
 class CommittingNode:
