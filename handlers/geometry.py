@@ -76,7 +76,7 @@ def measure(frames: Sequence[Frame]) -> tuple[tuple[Frame, ...], Geometry]:
     along = planes.positions @ normal
     order = sorted(
         range(len(frames)),
-        key=lambda i: (along[i], frames[i].instance.sop_instance_uid, frames[i].number),
+        key=lambda i: (along[i], frames[i].identity),
     )
     positions, along = planes.positions[order], along[order]
     stack = _stack(along)

@@ -131,9 +131,13 @@ def changed_versions(recorded: Mapping[str, Any]) -> list[Finding]:
 
 def volume_uid(series: Series, volume: Volume) -> str:
     """Name a volume by what it was made of: series, split keys and frames. It never depends on the recipe."""
-    frames = sorted(f"{frame.instance.sop_instance_uid}#{frame.number}" for frame in volume.frames)
+    frames = sorted(_frame_name(*frame.identity) for frame in volume.frames)
     content = canonical([series.series_instance_uid, volume.split_key, frames])
     return str(uuid.uuid5(NAMESPACE, content))
+
+
+def _frame_name(sop_instance_uid: str, number: int, tile: int) -> str:
+    return f"{sop_instance_uid}#{number}" + (f".{tile}" if tile else "")
 
 
 def derived_uid(*parts: str) -> str:

@@ -162,10 +162,7 @@ def sidecar(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[str, Any
             "n_instances": len(volume.instances),
             "sop_uid_digest": sop_uid_digest(instance.sop_instance_uid for instance in volume.instances),
             "axis": placement.axis,
-            "frames": [
-                {"index": frame.index, "SOPInstanceUID": frame.sop_instance_uid, "frame": frame.frame_number}
-                for frame in placement.frames
-            ],
+            "frames": [frame.facts for frame in placement.frames],
         },
     }
     result: dict[str, Any] = plain(described)
