@@ -11,10 +11,11 @@ from handlers.frame_groups import Group
 from handlers.geometry import DUPLICATE_MM
 from handlers.model import Finding, Frame, Geometry, Instance, Scope, Severity, Volume
 from handlers.split_keys import CORE
+from handlers.tables import table
 from handlers.tiled import GRID, MOSAIC
 
 LISTED = 50  # identifiers or values per finding
-EXTENT_TOLERANCE = 0.5  # of the slice spacing, by which the ends of two phases may differ
+EXTENT_TOLERANCE: float = table("geometry")["split"]["extent_tolerance"]
 RECONSTRUCTION = (
     *CORE,
     "ConvolutionKernel",

@@ -21,9 +21,10 @@ from handlers.frames import frames_of
 from handlers.model import Finding, Frame, Scope, Series, Severity, Volume
 from handlers.sheets import take_apart
 from handlers.split_keys import CORE, ROOT, Key
+from handlers.tables import table
 from handlers.tiled import tiled_code
 
-RESIDUAL_FRAMES = 3  # fewer than these, beside a volume of at least as many, make no volume; SPL-004
+RESIDUAL_FRAMES: int = table("geometry")["split"]["residual_frames"]
 MIN_POSITIONS = 3  # to tell a key that changes from slice to slice from one that tells volumes apart
 VOLUMETRIC = {"CT", "MR", "PT", "NM", "MG", "XA"}  # modalities that may hold planes of a stack
 PLANAR_CLASSES = {

@@ -15,10 +15,12 @@ from handlers.normalization.decoded import affine_of, values_of
 from handlers.normalization.inpainting import without_padding
 from handlers.normalization.memory import check_result
 from handlers.normalization.separable import AxisWeights
+from handlers.tables import table
 
-SAME = 0.01  # relative difference in spacing below which an axis is left as it is
+LIMITS = table("geometry")["resampling"]
+SAME: float = LIMITS["same_relative"]
 ROUNDING = 1e-3  # voxels; a grid that ends this near the next voxel does not get one more
-MAX_UPSAMPLING = 3.0  # finer than this, what is seen is interpolation (NRM-RES-002)
+MAX_UPSAMPLING: float = LIMITS["max_upsampling"]
 INTERPOLATORS = ("linear", "bspline", "nearest")
 FWHM_PER_SIGMA = float(2 * np.sqrt(2 * np.log(2)))
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.geometry import TILT_DEG
 from handlers.model import AppliedStep, Finding, Scope, Severity, Volume
 from handlers.normalization.decoded import values_of
 from handlers.normalization.memory import check_result
 
-TILT_DEG = 0.5  # degrees of shear from which the stack is corrected; below, the affine carries it (GEO-008)
 HALF = np.float32(0.5)  # share of a pixel from which it belongs to the image
 EXACT = 1e-6  # pixels; less than the precision of a decimal string position
 

@@ -13,6 +13,7 @@ from typing import Any
 from handlers.api import Recipe
 from handlers.model import Finding, Series, Severity, Volume
 from handlers.outputs.json_values import canonical, digest
+from handlers.tables import table_versions
 
 PIPELINE_VERSION = "1"  # raised with any change of an output value, together with the golden files
 # Names of volumes and derived objects live in this namespace (RFC 4122 version 5).
@@ -85,14 +86,14 @@ def software_version() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of every library that can change an output value."""
+    """Return the versions of Python, and of every library and table that can change a verdict or a value."""
     found = {"python": platform.python_version(), "prepnode": software_version()}
     for name in DISTRIBUTIONS:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return {**found, **table_versions()}
 
 
 def sop_uid_digest(uids: Iterable[str]) -> str:

@@ -26,6 +26,7 @@ from handlers.outputs.json_values import plain, readable
 from handlers.outputs.nifti import affine_ras
 from handlers.outputs.provenance import software_version, sop_uid_digest, volume_uid
 from handlers.pixel_scale import described_scale
+from handlers.tables import table
 
 SCHEMA_VERSION = "1.0"
 # DICOM keyword -> (name in the sidecar, factor). BIDS 1.10 names and units (seconds) where BIDS has
@@ -101,7 +102,7 @@ FACT_KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "lossy": ("is_lossy", "ratio", "methods"),
 }
-ANISOTROPIC = 3.0  # largest over smallest voxel edge; as GEO-019
+ANISOTROPIC: float = table("geometry")["slices"]["anisotropic"]  # largest over smallest voxel edge (GEO-019)
 NUMERIC = frozenset({"DS", "IS", "FD", "FL", "US", "SS", "UL", "SL", "UV", "SV"})  # PS3.5 section 6.2
 CONTRAST_EVIDENCE_KEYS = ("source", "supports", "weight")
 SPLIT_KEYS_WITHHELD = frozenset({"SeriesDescription", "StudyDescription", "ProtocolName", "ImageComments"})
