@@ -51,8 +51,9 @@ def resample(folder: Path) -> dict[str, float]:
     import SimpleITK
 
     from handlers.api import Recipe
+    from handlers.normalization.grids import FWHM_PER_SIGMA
     from handlers.normalization.pipeline import to_modality_units
-    from handlers.normalization.resampling import FWHM_PER_SIGMA, Resample
+    from handlers.normalization.resampling import Resample
     from handlers.reading import series_from_files
     from handlers.volumes import split
 
