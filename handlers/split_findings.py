@@ -113,6 +113,7 @@ def _unequal(groups: Sequence[Group]) -> list[Finding]:
     for group in groups:
         if group.geometry is not None and not group.is_exempt:
             scans[tuple(group.keys.get(name) for name in RECONSTRUCTION)].append(group.geometry)
+    found = []
     for phases in scans.values():
         counts = [1 + sum(gap >= DUPLICATE_MM for gap in phase.gaps_mm) for phase in phases]
         ends = [_ends(phase) for phase in phases]
@@ -120,8 +121,8 @@ def _unequal(groups: Sequence[Group]) -> list[Finding]:
         is_moved = any(max(side) - min(side) > limit for side in zip(*ends, strict=True))
         if len(phases) > 1 and (len(set(counts)) > 1 or is_moved):
             message = f"{len(phases)} phases of one scan do not cover the same slices"
-            return [Finding("SPL-006", Severity.WARN, message, evidence={"slices": counts[:LISTED]})]
-    return []
+            found.append(Finding("SPL-006", Severity.WARN, message, evidence={"slices": counts[:LISTED]}))
+    return found
 
 
 def _ends(phase: Geometry) -> tuple[float, float]:

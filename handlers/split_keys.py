@@ -53,8 +53,21 @@ TEXTS = (
 INTEGERS = ("Rows", "Columns", "SamplesPerPixel", "TemporalPositionIdentifier", "TemporalPositionIndex")
 NUMBERS = (
     "EchoTime", "EffectiveEchoTime", "InversionTime", "FlipAngle", "KVP",
-    "NominalPercentageOfCardiacPhase", "NominalPercentageOfRespiratoryPhase",
+    "NominalPercentageOfCardiacPhase", "NominalCardiacTriggerDelayTime",
+    "NominalPercentageOfRespiratoryPhase",
 )  # fmt: skip
+
+# Private elements of CT that tell phases and energies apart: group, creator, offset; PS3.5 section 7.8.1.
+CT_NUMBERS = {
+    "ge_percent_of_rr": (0x0045, "GEMS_HELIOS_01", 0x33),
+    "philips_kev": (0x01F7, "ELSCINT1", 0xCB),
+    "canon_delay_ms": (0x7005, "TOSHIBA_MEC_CT3", 0x05),
+}
+CT_TEXTS = {
+    "philips_gating_delay": (0x01F1, "ELSCINT1", 0x41),
+    "canon_percent_of_rr": (0x7005, "TOSHIBA_MEC_CT3", 0x04),
+}
+GATED = re.compile(r"\bgated, *(\d+(?:\.\d+)? *% *[AB]?)", re.IGNORECASE)  # a bin of 4-D CT
 
 
 def hard_keys(frames: Sequence[Frame]) -> list[dict[str, Key]]:
@@ -102,7 +115,9 @@ def _keys(frame: Frame) -> dict[str, Key]:
         result |= {"DiffusionBValue": _b_value(frame), "diffusion_direction": _direction(frame)}
         result["ge_image_part"] = _private_number(frame, 0x0043, "GEMS_PARM_01", 0x2F)  # M, P, R, I
     elif own == "CT":
-        result["ge_percent_of_rr"] = _private_number(frame, 0x0045, "GEMS_HELIOS_01", 0x33)
+        result |= {name: _private_number(frame, *element) for name, element in CT_NUMBERS.items()}
+        result |= {name: _private_text(frame, *element) for name, element in CT_TEXTS.items()}
+        result["respiratory_bin"] = _respiratory_bin(frame)
     elif own == "PT":
         result["pet_slot"] = _pet_slot(frame)
     return result
@@ -128,6 +143,13 @@ def _siemens_phase(frame: Frame) -> Key:
     options = _known(attributes.texts, frame, "ScanOptions")
     found = SIEMENS_PHASE.search(" ".join(options)) if isinstance(options, tuple) else None
     return found and found.groups()
+
+
+def _respiratory_bin(frame: Frame) -> Key:
+    """Return the bin that a comment states for each image, such as "30.0%A"; None where there is none."""
+    comment = _known(attributes.text, frame, "ImageComments")
+    found = GATED.search(comment) if isinstance(comment, str) else None
+    return found and found[1].replace(" ", "").upper()
 
 
 def _b_value(frame: Frame) -> float | None:
@@ -183,6 +205,12 @@ def _pet_slot(frame: Frame) -> Key:
 def _private_number(frame: Frame, group: int, creator: str, offset: int) -> float | None:
     values = _private(frame, group, creator, offset)
     return values[0] if values else None
+
+
+def _private_text(frame: Frame, group: int, creator: str, offset: int) -> Key:
+    value = _known(lambda each, _: attributes.private(each, group, creator, offset), frame, "")
+    text = value.decode("ascii", errors="replace") if isinstance(value, bytes) else str(value or "")
+    return text.strip(" \0") or None
 
 
 def _private(frame: Frame, group: int, creator: str, offset: int) -> tuple[float, ...]:

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from handlers.model import Finding, Series, Severity, Volume
 from handlers.triage import header
+from handlers.triage.sister_extent import shortages
 from handlers.triage.targets import measured, volume_finding
 
 MAX_LISTED = 20
 
 
 def possibly_incomplete(series: Series) -> list[Finding]:
-    """Find holes in InstanceNumber and fewer images than announced (GEO-015).
+    """Find holes in InstanceNumber, fewer images than announced, and ends that sisters have (GEO-015).
 
-    Only stacks of single-frame instances are judged. Numbers that go up in equal steps (every second, say)
-    are no hole: other volumes of the series have the rest.
+    Numbers are judged of stacks of single-frame instances only. Those that go up in equal steps (every
+    second, say) are no hole: other volumes of the series have the rest.
     """
     found = []
     numbers = (header.number(each, "InstanceNumber") for each in series.instances)
     present = {int(number) for number in numbers if number is not None}
+    short = shortages(measured(series, "CT", "MR", "PT"))
     for volume in measured(series, "CT", "MR", "PT"):
+        shortage = short.get(volume.name)
         expected = _announced(series, volume)
         holes = _holes(volume, present)
-        if expected is None and not holes:
+        if expected is None and not holes and shortage is None:
             continue
-        evidence = {
+        evidence: dict[str, Any] = {
             "ImagesInAcquisition": expected,
             "images": len(series.instances),
             "missing_instance_numbers": holes[:MAX_LISTED],
         }
+        if shortage is not None:
+            evidence["sister"] = {
+                "volume": shortage.sister,
+                "slices_before": shortage.before,
+                "slices_behind": shortage.behind,
+            }
         reasons = [f"ImagesInAcquisition announces {expected}"] if expected else []
         reasons += [f"instance numbers that are missing: {len(holes)}"] if holes else []
+        reasons += [str(shortage)] if shortage else []
         message = f"the volume may be incomplete: {' and '.join(reasons)}"
         found.append(volume_finding(volume, "GEO-015", Severity.WARN, message, **evidence))
     return found

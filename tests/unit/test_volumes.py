@@ -233,6 +233,59 @@ def test_phases_of_unequal_length_are_told(tmp_path: Path) -> None:
     assert codes(series) == ["SPL-001", "SPL-006"]
 
 
+def test_every_scan_of_unequal_phases_is_told(tmp_path: Path) -> None:
+    phases = [
+        image
+        for kernel in ("B30f", "B70f")
+        for number, missing in ((1, ()), (2, (5,)))
+        for image in ct(
+            slices=6,
+            name=f"{kernel}{number}",
+            kernel=kernel,
+            TemporalPositionIdentifier=number,
+            missing=missing,
+        )
+    ]
+    assert codes(volumes_of(tmp_path, phases)).count("SPL-006") == 2
+
+
+PRIVATE_KEYS = {
+    "philips_kev": (0x01F7, "ELSCINT1", 0xCB, "FD", [40.0, 70.0]),
+    "canon_delay_ms": (0x7005, "TOSHIBA_MEC_CT3", 0x05, "DS", ["300", "600"]),
+    "philips_gating_delay": (0x01F1, "ELSCINT1", 0x41, "LO", ["40.0%", "75.0%"]),
+    "canon_percent_of_rr": (0x7005, "TOSHIBA_MEC_CT3", 0x04, "LO", ["40", "75"]),
+}
+
+
+@pytest.mark.parametrize("name", PRIVATE_KEYS)
+def test_private_phases_and_energies_tell_volumes_apart(tmp_path: Path, name: str) -> None:
+    group, creator, offset, vr, values = PRIVATE_KEYS[name]
+    images = []
+    for value in values:
+        part = ct(slices=5, name=str(value))
+        for image in part:
+            image.private_block(group, creator, create=True).add_new(offset, vr, value)
+        images += part
+    series = volumes_of(tmp_path, images)
+    assert [len(volume.frames) for volume in series.volumes] == [5, 5]
+    assert [set(volume.split_key) for volume in series.volumes] == [{name}, {name}]
+
+
+def test_respiratory_bins_in_comments_tell_volumes_apart(tmp_path: Path) -> None:
+    images = [
+        image
+        for share in ("0.0%A", "50.0%A")
+        for image in ct(slices=5, name=share, ImageComments=f"P4^P101^S300^I00003, Gated, {share}")
+    ]
+    series = volumes_of(tmp_path, images)
+    assert [volume.split_key for volume in series.volumes] == [
+        {"respiratory_bin": "0.0%A"},
+        {"respiratory_bin": "50.0%A"},
+    ]
+    plain = volumes_of(tmp_path / "plain", ct(slices=5, ImageComments="gated to the table"))
+    assert [len(volume.frames) for volume in plain.volumes] == [5]
+
+
 def test_key_that_changes_from_slice_to_slice_splits_nothing(tmp_path: Path) -> None:
     series = volumes_of(
         tmp_path, data.mr_series(slices=10, rows=8, columns=8, EchoTime=lambda index: 10 + index)
