@@ -85,6 +85,7 @@ class Recipe:
     `target_phase`: cardiac phase ("75%", "300ms") of which the nearest volume alone is taken; "" takes all.
     `suv`: uptake value of PET: "bw", "lbm" or "bsa" (PET-001 where there is none); "none" leaves Bq/ml.
     `mr_values`: "displayed", or "quantitative": real-world units, or the scale of the scanner (MRS-004).
+    `derived_dicom`: also write CT and MR volumes as derived single-frame images.
     `sidecar_attributes`: DICOM keywords that the sidecar holds beyond its own; free text warns (LEAK-001).
     `contrast`: what else is asked for the contrast phase.
     `policy`: finding code -> verdict, instead of the verdict of its severity.
@@ -116,6 +117,7 @@ class Recipe:
     labels: bool = False
     bias_field: bool = False
     models: tuple[NormModel, ...] = ()
+    derived_dicom: bool = False
     sidecar_attributes: tuple[str, ...] = ()
     policy: Mapping[str, Verdict] = field(default_factory=dict)
     rules: tuple[str, ...] = ()

@@ -45,6 +45,7 @@ class Profile(Section):
     frequency_bins: Annotated[int, Field(ge=0, le=1000)] = 0
     labels: bool = False
     bias_field: bool = False
+    derived_dicom: bool = False
     sidecar_attributes: tuple[Annotated[str, AfterValidator(sidecar_keyword)], ...] = ()
     policy: dict[str, VerdictName] = Field(default_factory=dict)
     rules: tuple[str, ...] = ()

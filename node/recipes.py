@@ -65,6 +65,7 @@ def recipe_of(
         labels=keys.labels,
         bias_field=keys.bias_field,
         models=tuple(_model(each) for each in models),
+        derived_dicom=keys.derived_dicom,
         sidecar_attributes=keys.sidecar_attributes,
         policy={code: Verdict(verdict) for code, verdict in keys.policy.items()},
         rules=keys.rules,

@@ -42,6 +42,7 @@ def test_every_key_of_a_profile_arrives():
         "frequency_bins": 64,
         "labels": True,
         "bias_field": True,
+        "derived_dicom": True,
         "sidecar_attributes": ("ReconstructionDiameter",),
         "policy": {"GEO-005": "REJECT"},
         "rules": ("a",),
