@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -15,10 +16,12 @@ from handlers.api import per_volume
 from handlers.errors import MalformedAttributeError, VolumeError
 from handlers.model import Finding, Outcome, Product, Scope, Severity, Verdict, Volume
 from handlers.outputs import derived_header
+from handlers.outputs.deidentification import Deidentifier
 from handlers.outputs.derived_check import deviations
 from handlers.outputs.derived_image import CLASSES, Plan, images, part10
 from handlers.outputs.derived_pixels import NOT_WRITTEN, encoding, values_of
 from handlers.outputs.provenance import derived_uid, volume_uid
+from handlers.outputs.pseudonyms import load
 from handlers.outputs.slices import place
 
 KIND = "derived_dicom"
@@ -48,20 +51,54 @@ def _write_volume(outcome: Outcome, volume: Volume, folder: Path) -> list[Produc
     plan = _plan(outcome, volume)
     top = Path("dicom") / volume.name
     (folder / top).mkdir(parents=True, exist_ok=True)
+    try:
+        return _write_images(plan, _deidentifier(outcome, volume), folder, top)
+    except BaseException:
+        shutil.rmtree(folder / top)  # no image may lie there that was not wanted, or is not known
+        raise
+
+
+def _write_images(plan: Plan, deidentify: Deidentifier | None, folder: Path, top: Path) -> list[Product]:
+    volume = plan.volume
     products: list[Product] = []
     broken: Counter[str] = Counter()
+    series_uid = plan.series_instance_uid
     for number, (image, stored) in enumerate(images(plan), start=1):
-        content = part10(image)
+        if deidentify is None:
+            content = part10(image)
+        else:
+            hidden = deidentify(image)
+            series_uid = str(hidden.SeriesInstanceUID)
+            content = part10(hidden)
+            deidentify.check(content)
         broken.update(deviations(content, stored, volume.modality))
         name = top / f"{number:05}.dcm"
         (folder / name).write_bytes(content)
         checksum = hashlib.sha256(content).hexdigest()
         products.append(Product(KIND, name, volume.index, checksum, len(content)))
-    found = tuple(_findings(plan, len(products), broken))
+    met = () if deidentify is None else deidentify.findings(volume.name)
+    found = (*_findings(plan, series_uid, len(products), broken), *met)
     products[0] = Product(
         KIND, products[0].path, volume.index, products[0].sha256, products[0].size_bytes, found
     )
     return products
+
+
+def _deidentifier(outcome: Outcome, volume: Volume) -> Deidentifier | None:
+    """Return what de-identifies the images of a volume; None where the profile does not want it.
+
+    Raises:
+        VolumeError: the key is not the one of the profile, or these images cannot be de-identified.
+        OSError: the key cannot be read.
+    """
+    wanted = outcome.provenance.get("recipe", {}).get("deidentification", {})
+    if not wanted.get("key_file"):
+        return None
+    pseudonyms = load(Path(wanted["key_file"]))
+    if pseudonyms.key_id != wanted["key_id"]:
+        raise VolumeError("the file of the key holds another key than when the profile was read")
+    headers = [instance.header for instance in volume.instances]
+    return Deidentifier(pseudonyms, tuple(wanted["options"]), headers)
 
 
 def _plan(outcome: Outcome, volume: Volume) -> Plan:
@@ -109,11 +146,11 @@ def _identity(outcome: Outcome, volume: Volume) -> tuple[str, ...]:
     return (volume_uid(outcome.series, volume), str(outcome.series.revision), lists, *digests)
 
 
-def _findings(plan: Plan, written: int, broken: Counter[str]) -> Iterator[Finding]:
+def _findings(plan: Plan, series_uid: str, written: int, broken: Counter[str]) -> Iterator[Finding]:
     volume, chosen = plan.volume, plan.encoding
     facts = {
         "images": written,
-        "SeriesInstanceUID": plan.series_instance_uid,
+        "SeriesInstanceUID": series_uid,
         "RescaleSlope": chosen.slope,
         "largest_error": chosen.largest_error,
         "units": chosen.units,

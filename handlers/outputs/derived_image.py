@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import warnings
 from collections.abc import Iterator, Mapping
@@ -60,11 +61,14 @@ def images(plan: Plan) -> Iterator[tuple[Dataset, NDArray[np.int16]]]:
 def _image(plan: Plan, index: int, stored: NDArray[np.int16]) -> Dataset:
     volume = plan.volume
     instances = {instance.sop_instance_uid: instance for instance in volume.instances}
-    image = Dataset()
-    image.update(plan.series)
+    image = copy.deepcopy(plan.series)  # setting an attribute changes its element, which others would share
     sources = derivation.sources(plan.placement, index, len(plan.values))
     same = derivation.same_place(plan.placement, index, volume)
-    image.update(plan.common if same is None else derived_header.image_part(instances[same], volume.modality))
+    image.update(
+        copy.deepcopy(plan.common)
+        if same is None
+        else derived_header.image_part(instances[same], volume.modality)
+    )
     image.SOPClassUID = CLASSES[volume.modality]
     image.SOPInstanceUID = derived_uid("derived-instance", *plan.identity, str(index))
     image.SeriesInstanceUID = plan.series_instance_uid

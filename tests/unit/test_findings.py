@@ -15,7 +15,7 @@ CODE = re.compile(r'"([A-Z]{3,4}(?:-[A-Z]{2,4})?-\d{3})"')
 PUBLISHED = (
     *(f"ING-{n:03}" for n in range(1, 14)), *(f"TRI-SC-{n:03}" for n in (1, 2, 3)), *(f"TRI-OBJ-{n:03}" for n in range(1, 5)),
     "TRI-LOC-001", "TRI-LOC-002", *(f"TRI-DER-{n:03}" for n in range(1, 7)), *(f"DEI-BIA-{n:03}" for n in (1, 2, 3, 4)),
-    "DEI-FACE-001",
+    "DEI-FACE-001", *(f"DEI-{n:03}" for n in range(1, 7)),
     *(f"LOS-{n:03}" for n in (1, 2, 3)), *(f"MOD-{n:03}" for n in (1, 2, 3)), *(f"SPL-{n:03}" for n in range(1, 10)),
     *(f"GEO-{n:03}" for n in range(1, 22)), *(f"CON-{n:03}" for n in range(1, 12)), *(f"GAT-{n:03}" for n in range(1, 12)),
     *(f"RSP-{n:03}" for n in range(1, 5)), *(f"KER-{n:03}" for n in range(1, 7)), *(f"MAM-{n:03}" for n in range(1, 11)),

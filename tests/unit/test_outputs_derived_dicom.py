@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 import data
 from handlers.api import Recipe
@@ -194,6 +196,20 @@ def test_hu_between_whole_numbers_are_rounded_by_half_at_most(tmp_path):
     assert products[0].findings[0].evidence["largest_error"] == pytest.approx(0.4, abs=1e-3)
     assert codes(products) == ["OUT-001"]
     assert np.abs(images[0].pixel_array - volume.values[0]).max() <= 0.5
+
+
+def test_equipment_of_the_source_stays_and_ours_is_named_once_in_every_image(tmp_path):
+    datasets = data.ct_series(slices=4, rows=8, columns=8)
+    for each in datasets:
+        item = Dataset()
+        item.Manufacturer = "Workstation"
+        each.ContributingEquipmentSequence = Sequence([item])
+    images, _ = written(tmp_path, ct_volume(datasets))
+    for image in images:
+        assert [item.Manufacturer for item in image.ContributingEquipmentSequence] == [
+            "Workstation",
+            "prepnode",
+        ]
 
 
 def test_padding_is_told_in_the_new_numbers(tmp_path):

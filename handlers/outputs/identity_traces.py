@@ -1,0 +1,142 @@
+"""What names the patient, people and place in a header, and whether it is still in a result."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+
+from handlers.outputs.confidentiality import Rules, table
+from handlers.outputs.pseudonyms import STANDARD_ROOT
+
+UID_FORM = re.compile(r"[0-9]+(?:\.[0-9]+){2,}")
+_UID_BYTES = re.compile(UID_FORM.pattern.encode("ascii"))
+MAX_DEPTH = 16
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Words, identifiers and UIDs of the sources; each word and identifier with the keyword it came from."""
+
+    words: Mapping[str, str] = field(default_factory=dict)
+    uids: frozenset[str] = frozenset()
+
+    def in_text(self, text: str) -> tuple[str, str] | None:
+        """Return (word, keyword of its origin) of the first trace in a value; None where there is none.
+
+        A word is found as a word, and from five characters on also inside a longer one, whatever
+        separates its characters.
+        """
+        limits = table()["traces"]
+        plain = folded(text)
+        found = set(_WORD.findall(plain))
+        joined = "".join(_WORD.findall(plain))
+        for word, origin in self.words.items():
+            if word in found or word == joined or (len(word) >= limits["min_inside"] and word in joined):
+                return word, origin
+        return None
+
+    def uid_in_text(self, text: str) -> bool:
+        """Say whether a UID of the sources stands in a text."""
+        return any(uid in self.uids for uid in UID_FORM.findall(text))
+
+    def in_bytes(self, content: bytes) -> str:
+        """Return the origin of the first trace in the bytes of a file; "" where there is none."""
+        shortest = table()["traces"]["min_bytes"]
+        lower = content.lower()
+        for word, origin in self.words.items():
+            if len(word) < shortest:
+                continue
+            for encoded in {word.encode("utf-8"), word.encode("latin-1", "ignore"), word.encode("utf-16-le")}:
+                if len(encoded) >= shortest and _stands_in(lower, encoded, is_number=word.isdigit()):
+                    return origin
+        told = {match.decode("ascii") for match in _UID_BYTES.findall(content)}
+        return "UID" if told & self.uids else ""
+
+
+def _stands_in(content: bytes, wanted: bytes, *, is_number: bool) -> bool:
+    """Say whether bytes stand in a content; digits count where no further digits stand beside them."""
+    if wanted not in content:
+        return False
+    return (
+        not is_number or re.search(rb"(?<![0-9.])" + re.escape(wanted) + rb"(?![0-9.])", content) is not None
+    )
+
+
+def collect(headers: Iterable[Dataset], rules: Rules) -> Traces:
+    """Collect the traces of source headers, at every depth; what an option keeps is no trace."""
+    lists = table()["traces"]
+    words: dict[str, str] = {}
+    uids: set[str] = set()
+    seen: set[tuple[str, str]] = set()
+    for header in headers:
+        for keyword, vr, value in _values(header):
+            if vr == "UI":
+                uids.add(value)
+            if (keyword, value) in seen or rules.keeps(keyword):
+                continue
+            seen.add((keyword, value))
+            for word in _words_of(keyword, value, lists):
+                words.setdefault(word, keyword)
+    standard = {uid for uid in uids if uid.startswith(STANDARD_ROOT) or not uid}
+    return Traces(words, frozenset(uids - standard - _classes(headers)))
+
+
+def _classes(headers: Iterable[Dataset]) -> set[str]:
+    return {str(header.get("SOPClassUID", "")) for header in headers}
+
+
+def _words_of(keyword: str, value: str, lists: Mapping[str, Any]) -> list[str]:
+    """Return what a value is looked for by: the words of a name, an identifier as a whole."""
+    found = [*_WORD.findall(folded(value)), *_WORD.findall(value.casefold())]
+    if keyword in lists["identifiers"]:
+        found = ["".join(_WORD.findall(folded(value))), value.strip().casefold()]
+    elif keyword == "PatientBirthDate":
+        found = [value.strip()]
+    elif keyword in lists["places"]:
+        found = [word for word in found if word not in lists["common_words"] and _names_a_place(word)]
+    elif keyword not in lists["persons"]:
+        return []
+    return [word for word in found if len(word) >= (lists["min_word"] if word.isascii() else 2)]
+
+
+def _names_a_place(word: str) -> bool:
+    """Say whether a word of an address is more than the number of a house."""
+    return not word.isdigit() or len(word) >= table()["traces"]["min_inside"]
+
+
+def folded(text: str) -> str:
+    """Return a text without accents and differences of case."""
+    parts = unicodedata.normalize("NFKD", text)
+    return "".join(part for part in parts if not unicodedata.combining(part)).casefold()
+
+
+def elements(dataset: Dataset) -> Iterator[DataElement]:
+    """Yield the elements of a data set in the order of their tags; what cannot be read is passed over."""
+    for tag in sorted(dataset.keys()):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom quotes a malformed value
+                element = dataset[tag]
+        except Exception:  # noqa: BLE001, S112 - pydicom converts lazily and raises whatever the converter raised
+            continue
+        yield element
+
+
+def _values(dataset: Dataset, depth: int = 0) -> Iterator[tuple[str, str, str]]:
+    """Yield (keyword, VR, value as text) of every element, those in sequences included."""
+    for element in elements(dataset):
+        if element.VR == "SQ":
+            for item in element.value or () if depth < MAX_DEPTH else ():
+                yield from _values(item, depth + 1)
+        elif not isinstance(element.value, bytes):
+            for value in element.value if element.VM > 1 else [element.value]:
+                if value is not None:
+                    yield element.keyword, str(element.VR), str(value)
