@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,8 @@ TEXTS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "
 DUMMIES = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT", "CS"})
 BYTES = frozenset({"UN", "OB", "OW"})
 PIXELS = "PixelData"
-NO, YES = "NO", "YES"
+YES = "YES"
+DAYS = {"D": 1, "W": 7, "M": 30, "Y": 365}  # of the units of an age
 
 
 @dataclass
@@ -153,7 +155,8 @@ class Deidentifier:
             self._note("DEI-003", element.keyword)
             return None
         if element.keyword == "PatientAge":
-            return _with(element, [_capped(str(value)) for value in _list(element)])
+            ages = [age for value in _list(element) if (age := _capped(str(value).strip()))]
+            return _with(element, ages) if ages else None
         return copy.deepcopy(element)
 
     def _remove_traces(self, item: Dataset, depth: int) -> None:
@@ -239,10 +242,15 @@ def _graphics(header: Dataset) -> list[str]:
 
 
 def _capped(age: str) -> str:
-    """Return an age, at most that of the oldest group. Source: 45 CFR 164.514(b)(2)(i)(C)."""
+    """Return an age, at most that of the oldest group; "" for what is no age (PS3.5 section 6.2, AS).
+
+    Source: 45 CFR 164.514(b)(2)(i)(C).
+    """
+    if not re.fullmatch(r"\d{3}[DWMY]", age):
+        return ""
     limit = table()["patient"]["max_age_years"]
-    is_years = age[:-1].isdigit() and age.endswith("Y")
-    return f"{limit + 1:03}Y" if is_years and int(age[:-1]) > limit else age
+    days = int(age[:3]) * DAYS[age[3]]
+    return f"{limit + 1:03}Y" if days >= (limit + 1) * DAYS["Y"] else age
 
 
 def _list(element: DataElement) -> list[object]:

@@ -83,8 +83,10 @@ def settle_conditions(image: Dataset) -> None:
     Source: PS3.3 C.7.3.1 (Laterality, of a paired part of the body: empty where the part is not known),
     C.8.3.1 (InversionTime, TriggerTime of MR).
     """
-    if not image.get("BodyPartExamined") and "Laterality" not in image:
-        image.Laterality = ""
+    if not image.get("BodyPartExamined"):
+        image.Laterality = image.get("Laterality")
+    elif "Laterality" in image and not image.Laterality:
+        del image.Laterality
     if image.Modality != "MR":
         return
     if "InversionTime" in image and "IR" not in _values(image, "ScanningSequence"):

@@ -80,7 +80,7 @@ def collect(headers: Iterable[Dataset], rules: Rules) -> Traces:
         for keyword, vr, value in _values(header):
             if vr == "UI":
                 uids.add(value)
-            if (keyword, value) in seen or rules.keeps(keyword):
+            if (keyword, value) in seen or rules.keeps(keyword) or _is_model(header, keyword, value):
                 continue
             seen.add((keyword, value))
             for word in _words_of(keyword, value, lists):
@@ -105,6 +105,12 @@ def _words_of(keyword: str, value: str, lists: Mapping[str, Any]) -> list[str]:
     elif keyword not in lists["persons"]:
         return []
     return [word for word in found if len(word) >= (lists["min_word"] if word.isascii() else 2)]
+
+
+def _is_model(header: Dataset, keyword: str, value: str) -> bool:
+    """Say whether a station bears no other name than its make: that names no station."""
+    makes = (str(header.get(each, "")) for each in ("Manufacturer", "ManufacturerModelName"))
+    return keyword == "StationName" and value in makes
 
 
 def _names_a_place(word: str) -> bool:

@@ -83,6 +83,7 @@ def test_it_says_what_was_done():
     assert image.LongitudinalTemporalInformationModified == "REMOVED"
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR AS")
 @pytest.mark.parametrize(
     ("keyword", "value", "options", "kept"),
     [
@@ -90,12 +91,15 @@ def test_it_says_what_was_done():
         ("PatientAge", "089Y", ("patient-characteristics",), "089Y"),
         ("PatientAge", "093Y", ("patient-characteristics",), "090Y"),
         ("PatientAge", "045Y", (), None),
+        ("PatientAge", "95", ("patient-characteristics",), None),
+        ("PatientAge", "999M", ("patient-characteristics",), "999M"),
         ("PatientWeight", "71", ("patient-characteristics",), 71),
         ("PatientSex", "F", ("patient-characteristics",), "F"),
         ("PatientSex", "F", (), None),
         ("DeviceSerialNumber", "99281", ("device-identity",), "99281"),
         ("DeviceSerialNumber", "99281", (), None),
         ("StationName", "CTAWP01", (), None),
+        ("StationName", "SIEMENS", (), None),
     ],
 )
 def test_options_keep_what_they_are_for(keyword, value, options, kept):

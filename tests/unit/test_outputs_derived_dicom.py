@@ -305,6 +305,8 @@ def complaints(paths):
         (data.ct_series, {"LossyImageCompression": "01", "LossyImageCompressionRatio": "8",
                           "LossyImageCompressionMethod": "ISO_10918_1"}, {}),
         (data.ct_series, {"tilt_deg": 12.0}, {}),
+        (data.ct_series, {"Laterality": "", "BodyPartExamined": "CHEST"}, {}),
+        (data.ct_series, {"Laterality": "L", "BodyPartExamined": "KNEE"}, {}),
         (data.ct_series, {"orientation": "sagittal", "BodyPartExamined": "HEAD"}, {}),
         (data.ct_series, {}, {"spacing_mm": (1.0, 1.0, 1.5)}),
         (data.ct_series, {}, {"intensity": "lung", "keep_units": True}),
