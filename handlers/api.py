@@ -100,7 +100,8 @@ class Recipe:
     `suv`: uptake value of PET: "bw", "lbm" or "bsa" (PET-001 where there is none); "none" leaves Bq/ml.
     `mr_values`: "displayed", or "quantitative": real-world units, or the scale of the scanner (MRS-004).
     `derived_dicom`: also write CT and MR volumes as derived single-frame images.
-    `deidentification`: whether and how those images are de-identified.
+    `deidentified_originals`: also write the images as acquired, de-identified.
+    `deidentification`: whether and how these images, and the derived ones, are de-identified.
     `sidecar_attributes`: DICOM keywords that the sidecar holds beyond its own; free text warns (LEAK-001).
     `contrast`: what else is asked for the contrast phase.
     `policy`: finding code -> verdict, instead of the verdict of its severity.
@@ -133,6 +134,7 @@ class Recipe:
     bias_field: bool = False
     models: tuple[NormModel, ...] = ()
     derived_dicom: bool = False
+    deidentified_originals: bool = False
     deidentification: Deidentification = field(default_factory=Deidentification)
     sidecar_attributes: tuple[str, ...] = ()
     policy: Mapping[str, Verdict] = field(default_factory=dict)

@@ -25,7 +25,15 @@ from handlers.model import Finding, Outcome, Product, Scope, Series, Severity, V
 from handlers.normalization.labels import PlaceLabels
 from handlers.normalization.pipeline import to_canonical, to_modality_units
 from handlers.normalization.statistics import measure_values
-from handlers.outputs import derived_dicom, nifti, preview, report, report_page, sidecar
+from handlers.outputs import (
+    deidentified_originals,
+    derived_dicom,
+    nifti,
+    preview,
+    report,
+    report_page,
+    sidecar,
+)
 from handlers.outputs.folder import published
 from handlers.outputs.number_format import set_number_format
 from handlers.outputs.provenance import provenance
@@ -39,11 +47,14 @@ WRITERS: tuple[tuple[str, Writer], ...] = (
     ("sidecar", sidecar.write),
     ("preview", preview.write),
     ("derived-dicom", derived_dicom.write),
+    ("deidentified-originals", deidentified_originals.write),
 )
 REPORTS: tuple[tuple[str, Writer], ...] = (("report", report.write), ("report-page", report_page.write))
 ACCEPTED = (Verdict.ACCEPT, Verdict.ACCEPT_WARN)
 # Products that must not stay when a volume turns out not to be accepted after all.
-VALUE_PRODUCTS = frozenset({"nifti", "companion", "padding_mask", "sidecar", derived_dicom.KIND})
+VALUE_PRODUCTS = frozenset(
+    {"nifti", "companion", "padding_mask", "sidecar", derived_dicom.KIND, deidentified_originals.KIND}
+)
 # Steps after which every value is still one that was measured.
 VALUE_PRESERVING_STEPS = frozenset({"placement", "reorient"})
 SHARED_POSITION = "SPL-003"

@@ -47,6 +47,7 @@ class Profile(Section):
     labels: bool = False
     bias_field: bool = False
     derived_dicom: bool = False
+    deidentified_originals: bool = False
     deidentify: bool = False
     deidentify_key_file: str = ""
     deidentify_options: tuple[DeidentifyOption, ...] = ("modified-dates",)
@@ -59,8 +60,12 @@ class Profile(Section):
 
     @model_validator(mode="after")
     def _deidentify_what_is_written(self) -> Profile:
-        if self.deidentify and not (self.derived_dicom and self.deidentify_key_file):
-            raise ValueError("deidentify needs derived_dicom = true and a deidentify_key_file")
+        if self.deidentify and not self.deidentify_key_file:
+            raise ValueError("deidentify needs a deidentify_key_file")
+        if self.deidentify and not (self.derived_dicom or self.deidentified_originals):
+            raise ValueError("deidentify needs derived_dicom = true or deidentified_originals = true")
+        if self.deidentified_originals and not self.deidentify:
+            raise ValueError("deidentified_originals needs deidentify = true")
         return self
 
     @property

@@ -67,6 +67,7 @@ def recipe_of(
         bias_field=keys.bias_field,
         models=tuple(_model(each) for each in models),
         derived_dicom=keys.derived_dicom,
+        deidentified_originals=keys.deidentified_originals,
         deidentification=_deidentification(profile, keys),
         sidecar_attributes=keys.sidecar_attributes,
         policy={code: Verdict(verdict) for code, verdict in keys.policy.items()},

@@ -92,6 +92,8 @@ class Rules:
         type_1 = is_top and keyword in derived_header.required(self.modality, "type_1")
         if type_1 and DUMMY in actions:
             return DUMMY
+        if actions[0] == DUMMY and keyword not in _kept():
+            return REMOVE  # no part of these images, so nothing has to stand in its place
         if EMPTY in actions and self.may_be_empty(keyword, is_top=is_top):
             return EMPTY
         return actions[0]

@@ -7,13 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from handlers.errors import VolumeError
-from handlers.model import Finding, Scope, Severity
+from handlers.model import Finding, Outcome, Scope, Severity, Volume
 from handlers.outputs import private_elements
 from handlers.outputs.confidentiality import (
     DUMMY,
@@ -31,12 +32,13 @@ from handlers.outputs.derivation import DEIDENTIFYING, add_equipment, code
 from handlers.outputs.identity_traces import Traces, collect, elements
 from handlers.outputs.moved_dates import MovedDates
 from handlers.outputs.provenance import software_version
-from handlers.outputs.pseudonyms import STANDARD_ROOT, Pseudonyms
+from handlers.outputs.pseudonyms import STANDARD_ROOT, Pseudonyms, load
 
 REMOVED = "REMOVED"  # the dummy of texts: no word that triage could take for one of its own
 MAX_DEPTH = 16
 TEXTS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 DUMMIES = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT", "CS"})
+NUMBERS = frozenset({"DS", "IS"})
 BYTES = frozenset({"UN", "OB", "OW"})
 PIXELS = "PixelData"
 YES = "YES"
@@ -180,6 +182,8 @@ class Deidentifier:
         if element.VR in BYTES and element.keyword != PIXELS:
             content = bytes(element.value or b"")
             values = [content.decode(coding, "ignore") for coding in ("utf-8", "latin-1", "utf-16-le")]
+        elif element.VR in NUMBERS:
+            return "DEI-002" if any(self.traces.is_number(str(value)) for value in _list(element)) else ""
         elif element.VR in TEXTS:
             values = [str(value) for value in _list(element)]
         else:
@@ -215,11 +219,26 @@ MESSAGES = {
 }
 
 
+def deidentifier(outcome: Outcome, volume: Volume) -> Deidentifier | None:
+    """Return what de-identifies the images of a volume; None where the profile does not want it.
+
+    Raises:
+        VolumeError: the key is not the one of the profile, or these images cannot be de-identified.
+        OSError: the key cannot be read.
+    """
+    wanted = outcome.provenance.get("recipe", {}).get("deidentification", {})
+    if not wanted.get("key_file"):
+        return None
+    pseudonyms = load(Path(wanted["key_file"]))
+    if pseudonyms.key_id != wanted["key_id"]:
+        raise VolumeError("the file of the key holds another key than when the profile was read")
+    headers = [instance.header for instance in volume.instances]
+    return Deidentifier(pseudonyms, tuple(wanted["options"]), headers)
+
+
 def _refuse_unsuitable(header: Dataset) -> None:
     if not modality_of(str(header.get("SOPClassUID", ""))):
-        message = (
-            "only single-frame CT and MR images are de-identified: other objects hold free text by habit"
-        )
+        message = "only single-frame CT and MR images are de-identified: no list says what may stay in others"
         raise VolumeError(message, code="DEI-005")
     if str(header.get("BurnedInAnnotation", "")).strip().upper() == YES:
         message = "text is burned into the pixels, which are not cleaned"

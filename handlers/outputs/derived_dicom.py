@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,12 @@ from handlers.api import per_volume
 from handlers.errors import MalformedAttributeError, VolumeError
 from handlers.model import Finding, Outcome, Product, Scope, Severity, Verdict, Volume
 from handlers.outputs import derived_header
-from handlers.outputs.deidentification import Deidentifier
+from handlers.outputs.deidentification import deidentifier
 from handlers.outputs.derived_check import deviations
 from handlers.outputs.derived_image import CLASSES, Plan, images, part10
 from handlers.outputs.derived_pixels import NOT_WRITTEN, encoding, values_of
+from handlers.outputs.image_folder import add_image, image_folder
 from handlers.outputs.provenance import derived_uid, volume_uid
-from handlers.outputs.pseudonyms import load
 from handlers.outputs.slices import place
 
 KIND = "derived_dicom"
@@ -49,56 +48,22 @@ def write(outcome: Outcome, folder: Path) -> list[Product]:
 
 def _write_volume(outcome: Outcome, volume: Volume, folder: Path) -> list[Product]:
     plan = _plan(outcome, volume)
-    top = Path("dicom") / volume.name
-    (folder / top).mkdir(parents=True, exist_ok=True)
-    try:
-        return _write_images(plan, _deidentifier(outcome, volume), folder, top)
-    except BaseException:
-        shutil.rmtree(folder / top)  # no image may lie there that was not wanted, or is not known
-        raise
-
-
-def _write_images(plan: Plan, deidentify: Deidentifier | None, folder: Path, top: Path) -> list[Product]:
-    volume = plan.volume
+    deidentify = deidentifier(outcome, volume)
     products: list[Product] = []
     broken: Counter[str] = Counter()
     series_uid = plan.series_instance_uid
-    for number, (image, stored) in enumerate(images(plan), start=1):
-        if deidentify is None:
-            content = part10(image)
-        else:
-            hidden = deidentify(image)
-            series_uid = str(hidden.SeriesInstanceUID)
-            content = part10(hidden)
-            deidentify.check(content)
-        broken.update(deviations(content, stored, volume.modality))
-        name = top / f"{number:05}.dcm"
-        (folder / name).write_bytes(content)
-        checksum = hashlib.sha256(content).hexdigest()
-        products.append(Product(KIND, name, volume.index, checksum, len(content)))
+    with image_folder(folder, volume.name) as top:
+        for image, stored in images(plan):
+            whole = image if deidentify is None else deidentify(image)
+            series_uid = str(whole.SeriesInstanceUID)
+            content = part10(whole)
+            if deidentify is not None:
+                deidentify.check(content)
+            broken.update(deviations(content, stored, volume.modality))
+            products.append(add_image(top, KIND, content, len(products) + 1, volume.index))
     met = () if deidentify is None else deidentify.findings(volume.name)
     found = (*_findings(plan, series_uid, len(products), broken), *met)
-    products[0] = Product(
-        KIND, products[0].path, volume.index, products[0].sha256, products[0].size_bytes, found
-    )
-    return products
-
-
-def _deidentifier(outcome: Outcome, volume: Volume) -> Deidentifier | None:
-    """Return what de-identifies the images of a volume; None where the profile does not want it.
-
-    Raises:
-        VolumeError: the key is not the one of the profile, or these images cannot be de-identified.
-        OSError: the key cannot be read.
-    """
-    wanted = outcome.provenance.get("recipe", {}).get("deidentification", {})
-    if not wanted.get("key_file"):
-        return None
-    pseudonyms = load(Path(wanted["key_file"]))
-    if pseudonyms.key_id != wanted["key_id"]:
-        raise VolumeError("the file of the key holds another key than when the profile was read")
-    headers = [instance.header for instance in volume.instances]
-    return Deidentifier(pseudonyms, tuple(wanted["options"]), headers)
+    return [replace(products[0], findings=found), *products[1:]]
 
 
 def _plan(outcome: Outcome, volume: Volume) -> Plan:

@@ -43,6 +43,11 @@ class Traces:
                 return word, origin
         return None
 
+    def is_number(self, text: str) -> bool:
+        """Say whether a number is one of the identifiers, and too long to be so by chance."""
+        number = text.strip()
+        return len(number) >= table()["traces"]["min_bytes"] and number in self.words
+
     def uid_in_text(self, text: str) -> bool:
         """Say whether a UID of the sources stands in a text."""
         return any(uid in self.uids for uid in UID_FORM.findall(text))

@@ -110,10 +110,11 @@ def test_options_keep_what_they_are_for(keyword, value, options, kept):
 
 def test_an_attribute_that_is_on_no_list_goes():
     source = header()
-    source.ReconstructionTargetCenterPatient = [1.0, 2.0, 3.0]
+    source.TableSpeed, source.ImplantName = 5.0, "a hip"
     source.add_new(0x00189999, "LO", "not in the dictionary")
     image, _ = cleaned(source)
-    assert "ReconstructionTargetCenterPatient" not in image
+    assert image.TableSpeed == 5.0
+    assert "ImplantName" not in image
     assert 0x00189999 not in image
 
 
@@ -371,6 +372,21 @@ def test_words_that_name_nobody_stay(text):
     image, found = cleaned(source)
     assert "DEI-002" not in codes(found)
     assert image.FilterType == text
+
+
+def test_an_identifier_that_stands_in_a_number_goes_as_well():
+    image, found = cleaned(header(PatientID="471108", SeriesNumber="471108", AcquisitionNumber="4711"))
+    (finding,) = found
+    assert (finding.code, finding.evidence["attributes"]) == ("DEI-002", {"SeriesNumber": 1})
+    assert image["SeriesNumber"].is_empty
+    assert image.AcquisitionNumber == 4711
+
+
+def test_a_dummy_stands_only_for_what_such_images_have():
+    image, found = cleaned(header(VerifyingObserverName="REMOVED^Otto", ClinicalTrialSubjectID="S-12345"))
+    assert "VerifyingObserverName" not in image
+    assert image.ClinicalTrialSubjectID == "REMOVED"
+    assert found == []
 
 
 def test_accents_hide_no_name():

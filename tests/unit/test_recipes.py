@@ -20,7 +20,7 @@ def test_a_profile_that_says_nothing_is_the_built_in_one_under_another_name():
     assert recipe_of("plain", Config(profile={"plain": Profile()})) == Recipe(name="plain")
 
 
-def test_every_key_of_a_profile_arrives():
+def test_every_key_of_a_profile_arrives(tmp_path):
     keys = {
         "orientation": "RAS",
         "spacing_mm": (1.0, 1.0, 3.0),
@@ -43,18 +43,21 @@ def test_every_key_of_a_profile_arrives():
         "labels": True,
         "bias_field": True,
         "derived_dicom": True,
+        "deidentified_originals": True,
         "sidecar_attributes": ("ReconstructionDiameter",),
         "policy": {"GEO-005": "REJECT"},
         "rules": ("a",),
         "steps": ("b",),
         "writers": ("c",),
     }
+    (tmp_path / "key").write_text(KEY)
+    secret = {"deidentify": True, "deidentify_key_file": str(tmp_path / "key")}
     contrast = {
         "contrast_from_image": True,
         "contrast_classifier": ("command", "-x"),
         "contrast_classifier_timeout_s": 5.0,
     }
-    recipe = recipe_of("all", Config(profile={"all": Profile(**keys, **contrast)}))
+    recipe = recipe_of("all", Config(profile={"all": Profile(**keys, **contrast, **secret)}))
     assert recipe.contrast == ContrastOptions(
         image_evidence=True, classifier=("command", "-x"), classifier_timeout_s=5.0
     )
@@ -117,9 +120,16 @@ def test_a_missing_key_is_told_by_its_profile(tmp_path):
         recipe_of("out", config)
 
 
-@pytest.mark.parametrize("keys", [{"derived_dicom": False}, {"deidentify_key_file": ""}])
-def test_deidentification_needs_images_and_a_key(tmp_path, keys):
-    with pytest.raises(ValueError, match="deidentify needs derived_dicom"):
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"derived_dicom": False}, "deidentify needs derived_dicom"),
+        ({"deidentify_key_file": ""}, "deidentify needs a deidentify_key_file"),
+        ({"deidentify": False, "deidentified_originals": True}, "deidentified_originals needs deidentify"),
+    ],
+)
+def test_deidentification_needs_images_and_a_key(tmp_path, keys, told):
+    with pytest.raises(ValueError, match=told):
         deidentifying(tmp_path, **keys)
 
 
