@@ -10,9 +10,8 @@ from code_cases import _is_emptiness, _judged, cases, literals
 from handlers.findings import CODES
 
 # What is owed: a code leaves its list when its rule or test exists, or this test fails.
-TOLD_ELSEWHERE = frozenset({"OUT-003"})  # deliveries are told by their state
-NOT_RAISED = TOLD_ELSEWHERE | {"SPL-007", "SPL-008"}  # the code is made from the kind of grid
-NO_POSITIVE = TOLD_ELSEWHERE | {"PIX-005", "NRM-SR-001", "NRM-ERR-002"}
+NOT_RAISED = {"SPL-007", "SPL-008"}  # the code is made from the kind of grid
+NO_POSITIVE = {"PIX-005", "NRM-SR-001", "NRM-ERR-002"}
 NO_NEGATIVE = NOT_RAISED
 
 
