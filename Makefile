@@ -14,7 +14,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED  := $(INSTALL) --only-binary :all: --require-hashes
 # Peers and a database that tests talk to, and tools that judge what was written. A test whose program is
 # missing is skipped.
-TEST_PACKAGES := dcmtk orthanc dicom3tools openssl postgresql strace gcc libc6-dev
+TEST_PACKAGES := dcmtk orthanc dicom3tools dcm2niix openssl postgresql strace gcc libc6-dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo serve test soak compare mutants test-tools lint check docs lock clean

@@ -12,7 +12,8 @@ from handlers.model import Frame, Geometry
 class Group:
     """Frames that may share an array, the keys that they have in common, and how they were found.
 
-    `soft_key` names the soft key that was needed, `tiled` the finding code of tiled images.
+    `soft_key` names the soft key that was needed, `tiled` the finding code of a sheet of tiled slices;
+    `kept_whole` says why a sheet was not taken apart.
     `is_exempt` marks images that are never left over: localizers, secondary captures, projections.
     """
 
@@ -21,4 +22,5 @@ class Group:
     geometry: Geometry | None = None
     soft_key: str = ""
     tiled: str = ""
+    kept_whole: str = ""
     is_exempt: bool = False

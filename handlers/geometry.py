@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 from handlers import attributes
 from handlers.errors import MalformedAttributeError, VolumeError
 from handlers.model import Frame, Geometry
+from handlers.tables import table
 
-DUPLICATE_MM = 1e-3  # frames closer than this along the normal lie at one position; GEO-007
-UNIFORM_RELATIVE, UNIFORM_MM = (
-    0.01,
-    0.01,
-)  # deviation from the nominal gap, the larger counts; as highdicom's 1 %
-HOLE_TOLERANCE = 0.05  # of k nominal gaps: a gap this near to them has k-1 slices missing; GEO-005
-HOLE_TOLERANCE_LIMIT = 0.25  # of one nominal gap: beyond, a long gap would be near to some multiple by chance
+LIMITS = table("geometry")["slices"]
+DUPLICATE_MM: float = LIMITS["same_position_mm"]
+UNIFORM_RELATIVE: float = LIMITS["uniform_relative"]
+UNIFORM_MM: float = LIMITS["uniform_mm"]
+FITTED_RELATIVE: float = LIMITS["fitted_relative"]
+HOLE_TOLERANCE: float = LIMITS["hole_relative"]
+HOLE_TOLERANCE_LIMIT: float = LIMITS["hole_limit"]
+TILT_DEG: float = table("geometry")["tilt"]["correct_deg"]
 LENGTH_LIMIT_MM = 1e6  # a kilometre; what lies beyond is no position in a patient
 PARALLEL = 0.1  # length of row x column cosine, 1 when they are perpendicular; below, they span no plane
 LETTERS = ("RL", "AP", "IS")  # towards minus and towards plus, of the LPS axes
@@ -76,7 +78,7 @@ def measure(frames: Sequence[Frame]) -> tuple[tuple[Frame, ...], Geometry]:
     along = planes.positions @ normal
     order = sorted(
         range(len(frames)),
-        key=lambda i: (along[i], frames[i].instance.sop_instance_uid, frames[i].number),
+        key=lambda i: (along[i], frames[i].identity),
     )
     positions, along = planes.positions[order], along[order]
     stack = _stack(along)

@@ -87,17 +87,34 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class Tile:
+    """Where one slice lies in a sheet of tiled slices: number from 1, first row and column, size; pixels."""
+
+    number: int
+    first_row: int
+    first_column: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One image plane of an instance.
 
     `number` counts from 1, as in DICOM. `functional` maps keywords to elements' values from the
     functional groups that hold for this frame: a per-frame macro wins over the same
-    shared macro. It is empty for classic instances.
+    shared macro. It is empty for classic instances, but for what a `tile` has of its own.
     """
 
     instance: Instance
     number: int = 1
     functional: Mapping[str, Any] = field(default_factory=dict)
+    tile: Tile | None = None
+
+    @property
+    def identity(self) -> tuple[str, int, int]:
+        """SOPInstanceUID, frame number, number of the tile (0 where the frame is no sheet)."""
+        return self.instance.sop_instance_uid, self.number, self.tile.number if self.tile else 0
 
 
 @dataclass(frozen=True, slots=True)

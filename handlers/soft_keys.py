@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from handlers import attributes, geometry
 from handlers.errors import MalformedAttributeError, VolumeError
 from handlers.model import Frame
+from handlers.tables import table
 
-MIN_SLICES = 2  # per group
+MIN_SLICES: int = table("geometry")["split"]["soft_key_slices"]  # per group
 MIN_THICKNESS_SLICES = 3  # to see whether a stack is even
-UNEVEN = 1  # positions in which two groups may differ
+UNEVEN: int = table("geometry")["split"]["soft_key_uneven"]  # positions in which two groups may differ
 
 Groups = dict[Hashable, list[Frame]]
 

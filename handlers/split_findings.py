@@ -11,10 +11,11 @@ from handlers.frame_groups import Group
 from handlers.geometry import DUPLICATE_MM
 from handlers.model import Finding, Frame, Geometry, Instance, Scope, Severity, Volume
 from handlers.split_keys import CORE
-from handlers.tiled import MOSAIC
+from handlers.tables import table
+from handlers.tiled import GRID, MOSAIC
 
 LISTED = 50  # identifiers or values per finding
-EXTENT_TOLERANCE = 0.5  # of the slice spacing, by which the ends of two phases may differ
+EXTENT_TOLERANCE: float = table("geometry")["split"]["extent_tolerance"]
 RECONSTRUCTION = (
     *CORE,
     "ConvolutionKernel",
@@ -130,13 +131,30 @@ def _ends(phase: Geometry) -> tuple[float, float]:
 
 def _tiled(volumes: Sequence[Volume], groups: Sequence[Group]) -> list[Finding]:
     found = []
-    for volume, group in zip(volumes, groups, strict=True):
-        if group.tiled:
-            kind = "a Siemens mosaic" if group.tiled == MOSAIC else "a UIH grid"
-            message = f"{len(group.frames)} images are {kind}: tiled slices, which are not taken apart"
-            evidence = {"images": len(group.frames), "split": False}
-            found.append(Finding(group.tiled, Severity.REVIEW, message, Scope.VOLUME, volume.name, evidence))
+    for code, kind in ((MOSAIC, "a Siemens mosaic"), (GRID, "a UIH grid")):
+        sheets = [(v, g) for v, g in zip(volumes, groups, strict=True) if g.tiled == code]
+        apart = [len(volume.frames) for volume, group in sheets if not group.kept_whole]
+        if apart:
+            message = f"{_counted(len(apart), 'image')} {kind}, taken apart into {_range(apart)} slices each"
+            evidence = {"images": len(apart), "slices": sorted(set(apart)), "split": True}
+            found.append(Finding(code, Severity.WARN, message, evidence=evidence))
+        for volume, group in sheets:
+            if group.kept_whole:
+                images = len(group.frames)
+                message = f"{_counted(images, 'image')} {kind} that was not taken apart: {group.kept_whole}"
+                evidence = {"images": images, "split": False, "reason": group.kept_whole}
+                held = Finding(code, Severity.REVIEW, message, Scope.VOLUME, volume.name, evidence)
+                found.append(held)
     return found
+
+
+def _counted(number: int, what: str) -> str:
+    return f"1 {what} is" if number == 1 else f"{number} {what}s are each"
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _concatenated(instances: Sequence[Instance]) -> list[Finding]:

@@ -18,11 +18,13 @@ import numpy as np
 from handlers import attributes, geometry
 from handlers.errors import MalformedAttributeError
 from handlers.model import Frame
+from handlers.tables import table
 
 Key = Hashable
-SPACING_TOLERANCE = 1e-4  # relative
-ORIENTATION_TOLERANCE_DEG = 1.0  # below, slices jitter (GEO-003); above, they are other planes
-VALUE_TOLERANCE = 1e-3  # relative; times, angles and b-values are typed in or rounded to this
+LIMITS = table("geometry")["split"]
+SPACING_TOLERANCE: float = LIMITS["spacing_relative"]
+ORIENTATION_TOLERANCE_DEG: float = LIMITS["orientation_deg"]
+VALUE_TOLERANCE: float = LIMITS["value_relative"]
 ROOT = "1.2.840.10008.5.1.4.1.1."
 FAMILIES = {
     # classic, enhanced and legacy-converted objects of one modality may share a volume

@@ -12,7 +12,8 @@ from handlers import attributes
 from handlers.body_size import DU_BOIS, JANMAHASATIAN, BodySize
 from handlers.errors import MalformedAttributeError
 from handlers.model import Frame
-from handlers.uptake_times import Decay, decay, limits
+from handlers.tables import table
+from handlers.uptake_times import Decay, decay
 
 KINDS = ("bw", "lbm", "bsa")
 UNITS = {"bw": "g/ml{SUVbw}", "lbm": "g/ml{SUVlbm(Janma)}", "bsa": "cm2/ml{SUVbsa}"}  # PS3.16 CID 85
@@ -139,7 +140,7 @@ def doubts(found: Uptake, *, is_dynamic: bool) -> list[str]:
 
     `is_dynamic`: the scan may have begun with the injection.
     """
-    bounds = limits()
+    bounds = table("pet")
     result = []
     if found.decay is not None and found.decay.seconds is not None:
         seconds = found.decay.seconds

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -17,6 +14,7 @@ from pydicom.dataset import Dataset
 from handlers import attributes
 from handlers.errors import MalformedAttributeError
 from handlers.model import Frame
+from handlers.tables import table
 
 DAY = timedelta(days=1)
 GE_CREATOR = "GEMS_PETD_01"
@@ -44,12 +42,6 @@ class Decay:
         return [name for name, source in names.items() if not source]
 
 
-@cache
-def limits() -> Mapping[str, Any]:
-    """Return `conf/pet.toml`."""
-    return tomllib.loads(resources.files("conf").joinpath("pet.toml").read_text(encoding="utf-8"))
-
-
 def decay(frames: Sequence[Frame], source: Dataset, half_life_s: float) -> Decay:
     """Return how long the activity decayed before the moment that the images are corrected to.
 
@@ -68,7 +60,7 @@ def decay(frames: Sequence[Frame], source: Dataset, half_life_s: float) -> Decay
     if scan is None or start is None:
         return Decay(None, scan_source, start_source, is_plausible=False)
     seconds = (scan - start).total_seconds()
-    is_plausible = 0 <= seconds <= limits()["max_half_lives"] * half_life_s
+    is_plausible = 0 <= seconds <= table("pet")["max_half_lives"] * half_life_s
     return Decay(seconds, scan_source, start_source, is_plausible)
 
 
@@ -119,7 +111,7 @@ def _injection_time(
         return None, ""
     if scan is not None and start > scan:
         before = start - DAY
-        is_near = (scan - before).total_seconds() <= limits()["max_half_lives"] * half_life_s
+        is_near = (scan - before).total_seconds() <= table("pet")["max_half_lives"] * half_life_s
         start = before if is_near else start
     return start, keyword
 

@@ -1,10 +1,10 @@
 """Split a series into volumes: frames that belong into one array.
 
-    frame table -> tiled images aside -> planar images one by one -> hard keys -> soft keys -> geometry
+    frame table -> sheets of tiles apart -> planar images one by one -> hard keys -> soft keys -> geometry
 
 A frame of a modality without patient geometry makes a volume by itself, a multi-frame
-instance without positions makes one of all its frames. Nothing is ever merged by guess:
-what no key tells apart stays together and is visible as duplicates of the geometry.
+instance without positions makes one of all its frames, a sheet of tiled slices makes one. Nothing is
+ever merged by guess: what no key tells apart stays together and is visible as duplicates of the geometry.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from handlers.errors import MalformedAttributeError, VolumeError
 from handlers.frame_groups import Group
 from handlers.frames import frames_of
 from handlers.model import Finding, Frame, Scope, Series, Severity, Volume
+from handlers.sheets import take_apart
 from handlers.split_keys import CORE, ROOT, Key
+from handlers.tables import table
 from handlers.tiled import tiled_code
 
-RESIDUAL_FRAMES = 3  # fewer than these, beside a volume of at least as many, make no volume; SPL-004
+RESIDUAL_FRAMES: int = table("geometry")["split"]["residual_frames"]
 MIN_POSITIONS = 3  # to tell a key that changes from slice to slice from one that tells volumes apart
 VOLUMETRIC = {"CT", "MR", "PT", "NM", "MG", "XA"}  # modalities that may hold planes of a stack
 PLANAR_CLASSES = {
@@ -56,7 +58,8 @@ def split(series: Series) -> Series:
     pixel data are in no volume. A volume whose frames lack a position or orientation has no geometry.
     """
     frames, findings = _frame_table(series)
-    groups = [_measured(group) for group in _groups(frames)]
+    whole, sheets = _sheets(frames)
+    groups = [_measured(group) for group in (*_groups(whole), *sheets)]
     groups.sort(key=_order)
     kept, residual = _without_residual(groups)
     volumes = tuple(_volume(index, group) for index, group in enumerate(kept))
@@ -79,23 +82,46 @@ def _frame_table(series: Series) -> tuple[list[Frame], list[Finding]]:
     return frames, findings
 
 
+def _sheets(frames: Sequence[Frame]) -> tuple[list[Frame], list[Group]]:
+    """Return the frames that are no sheets of tiled slices, and the groups that sheets make.
+
+    A sheet is one time point, so each makes a group of its slices. Those that cannot be taken apart
+    stay together, with the reason.
+    """
+    rest, groups = [], []
+    whole: dict[tuple[str, str], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        code = tiled_code(frame)
+        if not code:
+            rest.append(frame)
+            continue
+        try:
+            tiles, measured = geometry.measure(take_apart(frame, code))
+        except VolumeError as error:
+            whole[code, str(error)].append(frame)
+        else:
+            keys = {**split_keys.hard_keys(tiles[:1])[0], "InstanceNumber": _listed(frame)[0]}
+            groups.append(Group(tiles, keys, measured, tiled=code))
+    for (code, reason), kept in whole.items():
+        keys = split_keys.hard_keys(kept[:1])[0]
+        core = {name: keys.get(name) for name in CORE}
+        groups.append(Group(tuple(kept), core, tiled=code, kept_whole=reason))
+    return rest, groups
+
+
 def _groups(frames: Sequence[Frame]) -> Iterable[Group]:
     keys = split_keys.hard_keys(frames)
     planar: dict[Key, list[Member]] = defaultdict(list)
-    core: dict[tuple[str, tuple[Key, ...]], list[Member]] = defaultdict(list)
+    core: dict[tuple[Key, ...], list[Member]] = defaultdict(list)
     for frame, key in zip(frames, keys, strict=True):
-        code = tiled_code(frame)
-        if not code and _is_planar(frame, key):
+        if _is_planar(frame, key):
             planar[frame.instance.sop_instance_uid].append((frame, key))
         else:
-            core[code, tuple(key[name] for name in CORE)].append((frame, key))
+            core[tuple(key[name] for name in CORE)].append((frame, key))
     for members in planar.values():
         yield _group(members, CORE, is_exempt=True)
-    for (code, _), members in core.items():
-        if code:
-            yield replace(_group(members, CORE), tiled=code)
-        else:
-            yield from _by_hard_keys(members)
+    for members in core.values():
+        yield from _by_hard_keys(members)
 
 
 def _is_planar(frame: Frame, key: Mapping[str, Key]) -> bool:

@@ -7,6 +7,7 @@ science is imported here and nowhere else in the service, so the worker itself s
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import os
 import resource
@@ -20,6 +21,9 @@ from node.config import Config
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 MIB = 1024 * 1024
+# Objects made between two searches for reference cycles. Headers are many small objects that form none; with
+# Python's 700 the search took a quarter of the time of judging 1,000 headers of 270 elements.
+COLLECT_EVERY = 50_000
 SCIENCE = ("handlers.preprocess", "handlers.reading")  # loaded before the first series comes
 
 
@@ -65,6 +69,7 @@ def prepare(parent: int, memory_mb: int, modules: tuple[str, ...]) -> None:
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold patient data
+    gc.set_threshold(COLLECT_EVERY)
     os.dup2(2, 1)  # what a decoder prints is a message, and standard output belongs to the supervisor
     for module in modules:
         importlib.import_module(module)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from handlers.normalization import landmarks
-from handlers.normalization.cohort import table
+from handlers.tables import table
 from node.errors import NodeError
 
 NYUL, HISTOGRAM = "nyul", "histogram"
@@ -40,7 +40,7 @@ def fit(rows: Sequence[Mapping[str, Any]], *, kind: str, cohort: str, version: i
             "these volumes were measured at different percentiles, or with different numbers of bins"
         )
     values = [tuple(float(each) for each in row["values"]) for row in ordered]
-    limits = table()["model"]
+    limits = table("cohorts")["model"]
     drift = 0.0
     if kind == NYUL:
         scale, spread = landmarks.standard_scale(values)
@@ -51,7 +51,7 @@ def fit(rows: Sequence[Mapping[str, Any]], *, kind: str, cohort: str, version: i
         "positions": [float(each) for each in ordered[0]["positions"]],
         "values": _rounded(scale),
         "spread": _rounded(spread),
-        "cohorts_version": table()["version"],
+        "cohorts_version": table("cohorts")["version"],
         "volumes": [
             {
                 "volume_uid": row["volume_uid"],
@@ -75,7 +75,7 @@ def fit(rows: Sequence[Mapping[str, Any]], *, kind: str, cohort: str, version: i
 
 def objection(model: Mapping[str, Any]) -> str | None:
     """Say why a model may not be used, None when it may."""
-    limits = table()["model"]
+    limits = table("cohorts")["model"]
     if model["kind"] == HISTOGRAM:
         return None
     if model["n"] < limits["min_volumes"]:
@@ -93,7 +93,7 @@ def drift(model: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[s
 
     `rows` are in the order in which they came. `is_drifting` is None while there are too few.
     """
-    limits = table()["model"]
+    limits = table("cohorts")["model"]
     fitted = {each["volume_uid"] for each in model["content"]["volumes"]}
     newest = [row["values"] for row in rows if row["volume_uid"] not in fitted][-limits["recent_volumes"] :]
     result: dict[str, Any] = {"model_id": model["model_id"], "recent_volumes": len(newest)}

@@ -6,15 +6,12 @@ and part of the body. The rules and their numbers are in `conf/cohorts.toml`.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib import resources
-from typing import Any
 
 from handlers import attributes
 from handlers.errors import MalformedAttributeError
 from handlers.model import Frame, NormModel, Volume
+from handlers.tables import table
 
 UNKNOWN = "UNKNOWN"
 # Values of ImageType and ComplexImageComponent that are no magnitude; PS3.3 C.8.13.3.1.1.
@@ -32,13 +29,6 @@ STATED = {  # AcquisitionContrast (0008,9209); PS3.3 C.8.13.3.1.2
 }
 GAUSS_PER_TESLA = 10_000
 NO_AGENT = frozenset({"", "NO", "NONE", "WITHOUT", "N/A", "NA"})
-
-
-@cache
-def table() -> Mapping[str, Any]:
-    """Return `conf/cohorts.toml`."""
-    content = resources.files("conf").joinpath("cohorts.toml").read_text(encoding="utf-8")
-    return tomllib.loads(content)
 
 
 def cohort(volume: Volume) -> str | None:
@@ -83,7 +73,7 @@ def weighting(frame: Frame) -> str:
     echo = _number(frame, "EffectiveEchoTime") or _number(frame, "EchoTime")
     if echo is None:
         return UNKNOWN
-    limits, sequence = table()["weighting"], _sequence(frame)
+    limits, sequence = table("cohorts")["weighting"], _sequence(frame)
     inversion = _number(frame, "InversionTime") or 0
     if "IR" in sequence or inversion:
         return _inverted(echo, inversion, limits)
@@ -138,7 +128,7 @@ def _is_magnitude(frame: Frame) -> bool:
 
 def _body_part(frame: Frame) -> str:
     stated = "".join(letter for letter in _text(frame, "BodyPartExamined") if letter.isalnum())
-    found: str = table()["body_part"].get(stated, stated or UNKNOWN)
+    found: str = table("cohorts")["body_part"].get(stated, stated or UNKNOWN)
     return found
 
 
@@ -147,7 +137,7 @@ def _field_strength(frame: Frame) -> str:
     if not stated or stated < 0:
         return UNKNOWN
     tesla = stated / GAUSS_PER_TESLA if stated > 100 else stated
-    nearest = min(table()["field_strength"]["steps_t"], key=lambda step: abs(step - tesla))
+    nearest = min(table("cohorts")["field_strength"]["steps_t"], key=lambda step: abs(step - tesla))
     return f"{nearest:g}T"
 
 

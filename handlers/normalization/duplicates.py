@@ -26,8 +26,8 @@ def drop_duplicates(volume: Volume) -> Volume:
         return volume
     kept = [index for index in range(len(volume.frames)) if index not in set(dropped)]
     frames, remeasured = geometry.measure([volume.frames[index] for index in kept])
-    place = {(f.instance.sop_instance_uid, f.number): index for index, f in enumerate(volume.frames)}
-    order = [place[f.instance.sop_instance_uid, f.number] for f in frames]
+    place = {frame.identity: index for index, frame in enumerate(volume.frames)}
+    order = [place[frame.identity] for frame in frames]
     uids = [volume.frames[index].instance.sop_instance_uid for index in dropped]
     message = f"{len(dropped)} frames repeat the position and the pixels of another; they were dropped"
     evidence = {"SOPInstanceUID": uids[:5], "frames": len(dropped), "action": "dropped"}

@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.errors import VolumeError
+from handlers.geometry import FITTED_RELATIVE
 from handlers.model import AppliedStep, Companion, Finding, Geometry, Scope, Severity, Volume
 from handlers.normalization.decoded import values_of
 from handlers.normalization.memory import check_result
 from handlers.normalization.slice_interpolation import interpolate_slices
+from handlers.tables import table
 
 END_TOLERANCE = 1e-3  # steps; the last slice may lie this far before the end of the grid
-FITTED_RELATIVE = 0.05  # of the median gap; up to here one fitted spacing describes the stack (GEO-004)
-FINEST = 4  # the grid is at most this many times finer than the median gap
+FINEST: int = table("geometry")["repair"]["finest"]  # times: the grid beside the median gap, at most
 
 
 @dataclass(frozen=True, slots=True)

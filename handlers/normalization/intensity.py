@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -23,9 +21,10 @@ from handlers.model import (
     Volume,
 )
 from handlers.normalization import landmarks
-from handlers.normalization.cohort import cohort, manufacturer, model_for, table
+from handlers.normalization.cohort import cohort, manufacturer, model_for
 from handlers.normalization.decoded import values_of
 from handlers.normalization.foreground import foreground
+from handlers.tables import table
 
 NONE, HOUNSFIELD, ARBITRARY = "none", "[hnsf'U]", "1"
 NYUL, HISTOGRAM = "nyul", "histogram"
@@ -80,8 +79,7 @@ class ScaleIntensity:
 @cache
 def windows() -> Mapping[str, tuple[float, float]]:
     """Return the CT windows of `conf/windows.toml`, name -> (lowest, highest) HU."""
-    table = tomllib.loads(resources.files("conf").joinpath("windows.toml").read_text(encoding="utf-8"))
-    return {name: (float(low), float(high)) for name, (low, high) in table["window"].items()}
+    return {name: (float(low), float(high)) for name, (low, high) in table("windows")["window"].items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +184,7 @@ def _unlike_cohort(volume: Volume, own: tuple[float, ...], model: NormModel) -> 
     """Find a volume whose landmarks lie far outside those of its cohort (NRM-INT-003)."""
     if model.kind != NYUL:
         return []
-    limits = table()["model"]
+    limits = table("cohorts")["model"]
     distance = np.abs(landmarks.on_scale(own) - np.asarray(model.values))
     allowed = np.maximum(limits["outlier_sd"] * np.asarray(model.spread), limits["max_drift"])
     worst = int(np.argmax(distance - allowed))

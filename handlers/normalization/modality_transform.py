@@ -15,11 +15,12 @@ from handlers.model import AppliedStep, Finding, Frame, Scope, Severity, Volume
 from handlers.normalization.decoded import values_of
 from handlers.normalization.quantitative import RealWorldMapping, quantitative_mappings
 from handlers.normalization.value_mapping import LookUpTable, Rescale, value_mapping
+from handlers.tables import table
 from handlers.value_scales import philips_scale, scales
 
 INT16 = np.iinfo(np.int16)
 HOUNSFIELD, ARBITRARY = "[hnsf'U]", "1"
-AIR_HU = -1024.0  # background of CT: below air, the floor of 12-bit scanners
+AIR_HU: float = table("hounsfield")["padding"]["background_hu"]
 PET_UNITS = {
     "BQML": "Bq/ml",
     "CNTS": "{counts}",

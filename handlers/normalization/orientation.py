@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import permutations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.errors import VolumeError
 from handlers.model import AppliedStep, Finding, Scope, Severity, Volume
-
-NATIVE = "native"
-# Patient axis (0: x, 1: y, 2: z) and sign in LPS coordinates of each letter; PS3.3 C.7.6.2.1.1
-LETTERS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
+from handlers.normalization.axes import NATIVE, plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,7 @@ class Reorient:
         """
         if volume.values is None or volume.affine is None or self.code == NATIVE:
             return volume
-        order, flips = plan(volume.affine, _wanted(self.code))
+        order, flips = plan(volume.affine, self.code)
         if order == (0, 1, 2) and not any(flips):
             return volume
         lengths = volume.values.shape[::-1]
@@ -68,35 +63,6 @@ def _finding(volume: Volume, facts: Mapping[str, Any]) -> Finding:
     order = ", ".join(names[axis] for axis in facts["permutation"])
     message = f"axes were put into {facts['orientation']}: order {order}; flipped: {flipped or 'none'}"
     return Finding("NRM-ORI-001", Severity.INFO, message, Scope.VOLUME, volume.name, facts)
-
-
-def plan(
-    affine: NDArray[np.float64], wanted: tuple[tuple[int, int], ...]
-) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """Return for each wanted axis the present one (0: column, 1: row, 2: slice), and whether to flip it.
-
-    `affine` is 4x4, (column, row, slice) -> LPS mm. Of the six permutations, the one
-    whose axes lie closest to the wanted ones in sum.
-    """
-    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    along = np.array([[directions[axis, present] * sign for present in range(3)] for axis, sign in wanted])
-    order = max(permutations(range(3)), key=lambda order: _closeness(along, order))
-    flips = tuple(bool(along[i, order[i]] < 0) for i in range(3))
-    return (order[0], order[1], order[2]), (flips[0], flips[1], flips[2])
-
-
-def _closeness(along: NDArray[np.float64], order: tuple[int, ...]) -> tuple[float, bool]:
-    """Sum of the cosines, rounded so that a tie at 45 degrees leaves the axes as they are."""
-    return round(sum(abs(float(along[i, order[i]])) for i in range(3)), 9), order == (0, 1, 2)
-
-
-def _wanted(code: str) -> tuple[tuple[int, int], ...]:
-    wanted = tuple(LETTERS.get(letter, (-1, 0)) for letter in code.upper())
-    if sorted(axis for axis, _ in wanted) != [0, 1, 2]:
-        raise VolumeError(
-            f"orientation {code!r} is no axis code; use three letters such as LPS or RAS, or {NATIVE!r}"
-        )
-    return wanted
 
 
 def _arranged(

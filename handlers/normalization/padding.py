@@ -13,10 +13,12 @@ from handlers import attributes
 from handlers.errors import MalformedAttributeError
 from handlers.model import AppliedStep, Finding, Frame, Scope, Severity, Volume
 from handlers.normalization.pixel_layout import FLOAT_BITS, PixelLayout, pixel_layout
+from handlers.tables import table
 
-MAX_INTERIOR = 0.01  # share of a volume; more padding than this away from the borders is anatomy
-MIN_UNDECLARED = 0.01  # share of a volume that an undeclared padding value must fill at the borders
-NO_TISSUE_HU = -1100.0  # nothing in a patient is below, and noise in air stays above; as HU-004
+LIMITS = table("hounsfield")["padding"]
+MAX_INTERIOR: float = LIMITS["max_interior"]
+MIN_UNDECLARED: float = LIMITS["min_undeclared"]
+NO_TISSUE_HU: float = table("hounsfield")["ends"]["below_air_hu"]
 HOUNSFIELD = "[hnsf'U]"
 PADDING = {
     "PixelData": ("PixelPaddingValue", "PixelPaddingRangeLimit"),

@@ -21,7 +21,7 @@ from handlers.normalization.region import CropToRegion
 from handlers.normalization.resampling import Resample
 from handlers.normalization.statistics import measure_values
 from handlers.normalization.stored_values import decode_stored_values
-from handlers.normalization.tilt import correct_tilt
+from handlers.normalization.tilt import CorrectTilt
 from handlers.normalization.uptake_value import UptakeValue
 
 
@@ -49,7 +49,7 @@ def canonical_steps(recipe: Recipe) -> tuple[Step, ...]:
     return (
         CropToRegion(recipe.crop_region),
         RepairGaps(recipe.resample_variable),
-        correct_tilt,
+        CorrectTilt(recipe.spacing_mm if recipe.interpolator == "linear" else None, recipe.orientation),
         Reorient(recipe.orientation),
         Resample(recipe.spacing_mm, recipe.interpolator),
         *((correct_bias_field,) if recipe.bias_field else ()),

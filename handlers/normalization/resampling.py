@@ -9,31 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.errors import VolumeError
-from handlers.model import AppliedStep, Finding, Scope, Severity, Volume
-from handlers.normalization import separable
-from handlers.normalization.decoded import affine_of, values_of
+from handlers.model import Volume
+from handlers.normalization import grids, separable
+from handlers.normalization.decoded import values_of
+from handlers.normalization.grids import Grid, antialias_variance
 from handlers.normalization.inpainting import without_padding
 from handlers.normalization.memory import check_result
 from handlers.normalization.separable import AxisWeights
 
-SAME = 0.01  # relative difference in spacing below which an axis is left as it is
-ROUNDING = 1e-3  # voxels; a grid that ends this near the next voxel does not get one more
-MAX_UPSAMPLING = 3.0  # finer than this, what is seen is interpolation (NRM-RES-002)
 INTERPOLATORS = ("linear", "bspline", "nearest")
-FWHM_PER_SIGMA = float(2 * np.sqrt(2 * np.log(2)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """An output grid: per axis (column, row, slice) its size, its step and its start in input indices."""
-
-    size: NDArray[np.intp]
-    factors: NDArray[np.float64]
-    starts: NDArray[np.float64]
-
-    def coordinates(self, axis: int) -> NDArray[np.float64]:
-        """Input indices of the output voxels along one axis."""
-        return np.asarray(self.starts[axis] + self.factors[axis] * np.arange(self.size[axis]), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +47,8 @@ class Resample:
             raise VolumeError(
                 f"cannot resample by {wanted}; use one of {INTERPOLATORS} and positive spacings"
             )
-        grid = _grid(volume, self.spacing_mm)
+        before = [size for _, size in _sizes(volume)]
+        grid = grids.grid(volume.affine, before, self.spacing_mm, volume.spacing_mm)
         if np.all(grid.factors == 1):
             return volume
         check_result([int(n) for n in grid.size[::-1]], name=f"volume {volume.name} at {self.spacing_mm} mm")
@@ -72,27 +57,24 @@ class Resample:
         values = self._values(volume, grid)
         if padding is not None:
             values[padding] = volume.background
-        affine = volume.affine.copy()
-        affine[:3, 3] += volume.affine[:3, :3] @ grid.starts
-        affine[:3, :3] *= grid.factors
         factors = (float(factor) for factor in grid.factors)
         column, row, between = (
             None if old is None else old * factor
             for old, factor in zip(volume.spacing_mm, factors, strict=True)
         )
-        step, findings = self._record(volume, grid)
+        step, findings = grids.record(volume, volume.affine, grid, self.interpolator)
         return replace(
             volume,
             values=values,
             padding=padding,
             interpolated=None if volume.interpolated is None else volume.interpolated[np.ix_(*around[::-1])],
-            affine=affine,
+            affine=grid.affine(volume.affine),
             spacing_mm=(column, row, between),
             steps=(*volume.steps, step),
             findings=(*volume.findings, *findings),
         )
 
-    def _values(self, volume: Volume, grid: _Grid) -> NDArray[Any]:
+    def _values(self, volume: Volume, grid: Grid) -> NDArray[Any]:
         """Compute the output slice by slice, in float32; whole numbers are rounded at the end."""
         limits = None
         if self.interpolator == "nearest":
@@ -114,7 +96,7 @@ class Resample:
             values[index] = np.rint(plane) if is_whole else plane
         return values
 
-    def _weights(self, grid: _Grid, axis: int, size: int) -> AxisWeights:
+    def _weights(self, grid: Grid, axis: int, size: int) -> AxisWeights:
         factor = float(grid.factors[axis])
         if factor == 1:
             return separable.identity(size)
@@ -123,44 +105,6 @@ class Resample:
         make = separable.cubic_spline if self.interpolator == "bspline" else separable.linear
         return make(grid.coordinates(axis), size, variance=antialias_variance(factor))
 
-    def _record(self, volume: Volume, grid: _Grid) -> tuple[AppliedStep, list[Finding]]:
-        before = [float(value) for value in np.linalg.norm(affine_of(volume)[:3, :3], axis=0)]
-        after = [round(value * float(factor), 6) for value, factor in zip(before, grid.factors, strict=True)]
-        facts: dict[str, Any] = {
-            "spacing_before_mm": [round(value, 6) for value in before],
-            "spacing_mm": after,
-            "shape": [int(n) for n in grid.size],
-            "interpolator": self.interpolator,
-            "antialias_variance_px2": [round(antialias_variance(float(f)), 6) for f in grid.factors],
-            "default_value": volume.background,
-        }
-        text = f"resampled to {' x '.join(f'{value:.4g}' for value in after)} mm ({self.interpolator})"
-        found = [("NRM-RES-001", Severity.INFO, text)]
-        finest = 1 / float(grid.factors.min())
-        if finest > MAX_UPSAMPLING:
-            text = f"one axis was refined {finest:.1f} times; its detail is interpolated"
-            found.append(("NRM-RES-002", Severity.WARN, text))
-        findings = [
-            Finding(code, level, text, Scope.VOLUME, volume.name, facts) for code, level, text in found
-        ]
-        return AppliedStep("resample", facts), findings
-
-
-def antialias_variance(factor: float) -> float:
-    """Variance in input pixels squared of the Gaussian before coarsening by `factor`; 0 when refining."""
-    return max(factor**2 - 1, 0.0) / FWHM_PER_SIGMA**2
-
 
 def _sizes(volume: Volume) -> list[tuple[int, int]]:
     return list(enumerate(values_of(volume).shape[::-1]))
-
-
-def _grid(volume: Volume, spacing_mm: tuple[float, float, float]) -> _Grid:
-    """Lay the output grid around the centre of the input; an axis of unknown spacing, or of 0, stays."""
-    given = np.linalg.norm(affine_of(volume)[:3, :3], axis=0)
-    factors = np.where(np.asarray(spacing_mm) > 0, spacing_mm, given) / given
-    is_known = np.array([spacing is not None for spacing in volume.spacing_mm])
-    factors = np.where((np.abs(factors - 1) > SAME) & is_known, factors, 1.0)
-    before = np.asarray(values_of(volume).shape[::-1])
-    size = np.where(factors == 1, before, np.maximum(np.ceil(before / factors - ROUNDING), 1)).astype(np.intp)
-    return _Grid(size, factors, ((before - 1) - (size - 1) * factors) / 2)

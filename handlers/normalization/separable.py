@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,12 +40,21 @@ def nearest(coordinates: NDArray[np.float64], size: int) -> AxisWeights:
     return AxisWeights(indices, np.ones(indices.shape, np.float32))
 
 
-def linear(coordinates: NDArray[np.float64], size: int, *, variance: float = 0.0) -> AxisWeights:
-    """Interpolate linearly after a Gaussian of `variance` (input pixels squared); edges repeat."""
+def linear(
+    coordinates: NDArray[np.float64], size: int, *, variance: float = 0.0, beyond: float = 1.0
+) -> AxisWeights:
+    """Interpolate linearly after a Gaussian of `variance` (input pixels squared).
+
+    Beyond the edges their values repeat, weighted by `beyond`: with 0 the weights of an output sum up
+    to how much of it the input covers.
+    """
     low = np.floor(coordinates).astype(np.intp)
     share = coordinates - low
     offsets, weights = _smoothed(np.stack([1 - share, share], axis=1), 0, gaussian(variance))
-    return AxisWeights(np.clip(low[:, None] + offsets, 0, size - 1), weights)
+    wanted = low[:, None] + offsets
+    indices = np.clip(wanted, 0, size - 1)
+    weights[wanted != indices] *= np.float32(beyond)
+    return AxisWeights(indices, weights)
 
 
 def cubic_spline(coordinates: NDArray[np.float64], size: int, *, variance: float = 0.0) -> AxisWeights:
@@ -60,6 +70,7 @@ def cubic_spline(coordinates: NDArray[np.float64], size: int, *, variance: float
     return AxisWeights(np.where(indices >= size, period - indices, indices), weights)
 
 
+@lru_cache(maxsize=32)
 def gaussian(variance: float) -> NDArray[np.float64]:
     """Return the discrete Gaussian whose second moment is `variance`, cut where it is negligible.
 
@@ -119,6 +130,11 @@ def resampled_slice(
     for source, weight in zip(across.indices[index], across.weights[index], strict=True):
         if weight:
             plane += weight * values[source].astype(np.float32, copy=False)
+    return in_plane(plane, rows, columns)
+
+
+def in_plane(plane: NDArray[np.float32], rows: AxisWeights, columns: AxisWeights) -> NDArray[np.float32]:
+    """Return a plane (rows, columns), resampled by weights per axis."""
     if not rows.is_identity:
         plane = _along_first(plane, rows)
     return plane if columns.is_identity else _along_first(np.ascontiguousarray(plane.T), columns).T

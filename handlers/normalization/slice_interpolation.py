@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SAME_MM = 0.01  # a slice this near is the slice; as the tolerance for even spacing (GEO-004)
+from handlers.tables import table
+
+SAME_MM: float = table("geometry")["repair"]["same_mm"]  # a slice this near is the slice
 
 
 def interpolate_slices(

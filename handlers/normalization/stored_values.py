@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from handlers.errors import PixelDataError
-from handlers.model import AppliedStep, Finding, Frame, Instance, Scope, Severity, Volume
+from handlers.model import AppliedStep, Finding, Frame, Instance, Scope, Severity, Tile, Volume
 from handlers.normalization.codestream import Codestream
 from handlers.normalization.decoding import NATIVE
 from handlers.normalization.pixel_frames import PixelCells, pixel_cells
@@ -41,21 +42,21 @@ def decode_stored_values(volume: Volume) -> Volume:
     instances = {frame.instance.path: frame.instance for frame in volume.frames}
     layouts = {path: pixel_layout(instance) for path, instance in instances.items()}
     _check_sizes(volume, layouts)
-    rows, columns = next((layout.rows, layout.columns) for layout in layouts.values())
     dtype = np.result_type(*(layout.dtype for layout in layouts.values()))
-    values = np.empty((len(volume.frames), rows, columns), dtype)
-    places: dict[Path, list[tuple[int, int]]] = defaultdict(list)
+    values = np.empty((len(volume.frames), *_shape(volume.frames[0], layouts)), dtype)
+    places: dict[Path, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for index, frame in enumerate(volume.frames):
-        places[frame.instance.path].append((frame.number, index))
+        places[frame.instance.path][frame.number].append(index)
     decoders: set[str] = set()
     strange: dict[str, set[Path]] = defaultdict(set)
     for path, instance in instances.items():
         wanted = sorted(places[path])
-        frames = pixel_cells(instance, layouts[path], [number for number, _ in wanted])
-        for (_, index), frame_cells in zip(wanted, frames, strict=True):
-            for code in _store(frame_cells, layouts[path], values[index]):
-                strange[code].add(path)
-            decoders.add(frame_cells.decoder)
+        for number, cells in zip(wanted, pixel_cells(instance, layouts[path], wanted), strict=True):
+            for index in places[path][number]:
+                part = _tile_of(cells, volume.frames[index].tile)
+                for code in _store(part, layouts[path], values[index]):
+                    strange[code].add(path)
+            decoders.add(cells.decoder)
     step = AppliedStep("stored_values", {"dtype": str(dtype), "decoders": sorted(decoders)})
     findings = _findings(volume, layouts, strange)
     return replace(volume, values=values, steps=(*volume.steps, step), findings=(*volume.findings, *findings))
@@ -63,7 +64,7 @@ def decode_stored_values(volume: Volume) -> Volume:
 
 def _check_sizes(volume: Volume, layouts: Mapping[Path, PixelLayout]) -> None:
     """Refuse what cannot be there, before anything is allocated."""
-    shapes = {(layout.rows, layout.columns) for layout in layouts.values()}
+    shapes = {_shape(frame, layouts) for frame in volume.frames}
     if len(shapes) != 1:
         raise PixelDataError(f"volume {volume.name} mixes frames of {sorted(shapes)} rows and columns")
     unbounded = 0
@@ -79,10 +80,25 @@ def _check_sizes(volume: Volume, layouts: Mapping[Path, PixelLayout]) -> None:
         elif size > MAX_FRAME_BYTES:
             raise _failure(instance, f"its header claims {size} bytes a frame, {MAX_FRAME_BYTES} are allowed")
         else:
-            unbounded += size
+            unbounded += math.prod(_shape(frame, layouts)) * layout.dtype.itemsize
     if unbounded > MAX_DECODED_BYTES:
         claim = f"{unbounded} bytes; {MAX_DECODED_BYTES} are allowed"
         raise PixelDataError(f"volume {volume.name} would decode to {claim}")
+
+
+def _shape(frame: Frame, layouts: Mapping[Path, PixelLayout]) -> tuple[int, int]:
+    """Return the rows and columns that a frame has in the volume."""
+    layout = layouts[frame.instance.path]
+    return (frame.tile.rows, frame.tile.columns) if frame.tile else (layout.rows, layout.columns)
+
+
+def _tile_of(cells: PixelCells, tile: Tile | None) -> PixelCells:
+    """Cut one slice out of a sheet; what is no sheet stays whole."""
+    if tile is None:
+        return cells
+    rows = slice(tile.first_row, tile.first_row + tile.rows)
+    columns = slice(tile.first_column, tile.first_column + tile.columns)
+    return replace(cells, cells=np.ascontiguousarray(cells.cells[rows, columns]))
 
 
 def _file_size(instance: Instance) -> int:

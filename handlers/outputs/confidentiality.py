@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.tag import BaseTag
 
+from handlers import tables
 from handlers.outputs import derived_header
 
 REMOVE, EMPTY, DUMMY, NEW_UID, KEEP, SHIFT = "X", "Z", "D", "U", "K", "C"
@@ -24,11 +23,9 @@ MODIFIED_DATES, PATIENT_CHARACTERISTICS, SAFE_PRIVATE = (
 )
 
 
-@cache
 def table() -> Mapping[str, Any]:
     """Return `conf/confidentiality.toml`."""
-    content = resources.files("conf").joinpath("confidentiality.toml").read_text(encoding="utf-8")
-    return tomllib.loads(content)
+    return tables.table("confidentiality")
 
 
 def modality_of(sop_class_uid: str) -> str:

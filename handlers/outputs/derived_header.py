@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.valuerep import VR, PersonName
 
+from handlers import tables
 from handlers.model import Instance
 from handlers.tags import tag_of
 
@@ -21,11 +19,9 @@ UTF_8 = "ISO_IR 192"  # texts are decoded from the source's character set and wr
 GATED = {"CG", "PPG"}  # ScanOptions of a cardiac or peripheral gate
 
 
-@cache
 def rules() -> Mapping[str, Any]:
     """Return `conf/derived.toml`."""
-    content = resources.files("conf").joinpath("derived.toml").read_text(encoding="utf-8")
-    return tomllib.loads(content)
+    return tables.table("derived")
 
 
 def image_keywords(modality: str) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ SERIES_NUMBER_OFFSET = 9000  # keeps derived series behind the scanner's in a vi
 MAX_SERIES_NUMBER = 2**31 - 1  # VR IS
 MAX_DESCRIPTION = 64  # characters, VR LO
 SUFFIX = " [prepnode]"
+SHEETS = {"MOSAIC", "VFRAME"}  # values of sheets of slices, which were taken apart
 IMPLEMENTATION_CLASS_UID = UID("2.25.143250174286163271985826310474158912561")  # as the node names itself
 
 
@@ -166,7 +167,8 @@ def _window(measured: Mapping[str, float]) -> Dataset:
 
 def _set_image_type(image: Dataset, source: Instance) -> None:
     """Say DERIVED, PRIMARY and what the source says from its third value on. Source: PS3.3 C.7.6.1.1.2."""
-    rest = [value for value in (attributes.texts(source, "ImageType") or ())[2:] if value]
+    given = (attributes.texts(source, "ImageType") or ())[2:]
+    rest = [value for value in given if value and value not in SHEETS]
     usual = "AXIAL" if image.Modality == "CT" else "OTHER"
     image.ImageType = ["DERIVED", "PRIMARY", *(rest or [usual])]
 

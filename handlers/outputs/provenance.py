@@ -13,6 +13,7 @@ from typing import Any
 from handlers.api import Recipe
 from handlers.model import Finding, Series, Severity, Volume
 from handlers.outputs.json_values import canonical, digest
+from handlers.tables import table_versions
 
 PIPELINE_VERSION = "1"  # raised with any change of an output value, together with the golden files
 # Names of volumes and derived objects live in this namespace (RFC 4122 version 5).
@@ -85,14 +86,14 @@ def software_version() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of every library that can change an output value."""
+    """Return the versions of Python, and of every library and table that can change a verdict or a value."""
     found = {"python": platform.python_version(), "prepnode": software_version()}
     for name in DISTRIBUTIONS:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return {**found, **table_versions()}
 
 
 def sop_uid_digest(uids: Iterable[str]) -> str:
@@ -131,9 +132,13 @@ def changed_versions(recorded: Mapping[str, Any]) -> list[Finding]:
 
 def volume_uid(series: Series, volume: Volume) -> str:
     """Name a volume by what it was made of: series, split keys and frames. It never depends on the recipe."""
-    frames = sorted(f"{frame.instance.sop_instance_uid}#{frame.number}" for frame in volume.frames)
+    frames = sorted(_frame_name(*frame.identity) for frame in volume.frames)
     content = canonical([series.series_instance_uid, volume.split_key, frames])
     return str(uuid.uuid5(NAMESPACE, content))
+
+
+def _frame_name(sop_instance_uid: str, number: int, tile: int) -> str:
+    return f"{sop_instance_uid}#{number}" + (f".{tile}" if tile else "")
 
 
 def derived_uid(*parts: str) -> str:

@@ -26,6 +26,7 @@ from handlers.outputs.json_values import plain, readable
 from handlers.outputs.nifti import affine_ras
 from handlers.outputs.provenance import software_version, sop_uid_digest, volume_uid
 from handlers.pixel_scale import described_scale
+from handlers.tables import table
 
 SCHEMA_VERSION = "1.0"
 # DICOM keyword -> (name in the sidecar, factor). BIDS 1.10 names and units (seconds) where BIDS has
@@ -101,7 +102,7 @@ FACT_KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "lossy": ("is_lossy", "ratio", "methods"),
 }
-ANISOTROPIC = 3.0  # largest over smallest voxel edge; as GEO-019
+ANISOTROPIC: float = table("geometry")["slices"]["anisotropic"]  # largest over smallest voxel edge (GEO-019)
 NUMERIC = frozenset({"DS", "IS", "FD", "FL", "US", "SS", "UL", "SL", "UV", "SV"})  # PS3.5 section 6.2
 CONTRAST_EVIDENCE_KEYS = ("source", "supports", "weight")
 SPLIT_KEYS_WITHHELD = frozenset({"SeriesDescription", "StudyDescription", "ProtocolName", "ImageComments"})
@@ -162,10 +163,7 @@ def sidecar(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[str, Any
             "n_instances": len(volume.instances),
             "sop_uid_digest": sop_uid_digest(instance.sop_instance_uid for instance in volume.instances),
             "axis": placement.axis,
-            "frames": [
-                {"index": frame.index, "SOPInstanceUID": frame.sop_instance_uid, "frame": frame.frame_number}
-                for frame in placement.frames
-            ],
+            "frames": [frame.facts for frame in placement.frames],
         },
     }
     result: dict[str, Any] = plain(described)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,12 +17,25 @@ AXES = ("column", "row", "slice")
 class PlacedFrame:
     """One frame and the index at which its plane crosses the array.
 
+    `tile` counts the slices of a sheet from 1, and is 0 where the frame is no sheet.
     `index` is whole unless the volume was resampled; None where positions are unknown.
     """
 
     sop_instance_uid: str
     frame_number: int
+    tile: int
     index: float | None
+
+    @property
+    def facts(self) -> dict[str, str | float | None]:
+        """What a sidecar says of it."""
+        tile = {"tile": self.tile} if self.tile else {}
+        return {
+            "index": self.index,
+            "SOPInstanceUID": self.sop_instance_uid,
+            "frame": self.frame_number,
+            **tile,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ def place(volume: Volume) -> Placement:
 
     Without geometry, or when a position cannot be read, the order of `volume.frames` holds.
     """
-    unplaced = tuple(PlacedFrame(f.instance.sop_instance_uid, f.number, None) for f in volume.frames)
+    unplaced = tuple(PlacedFrame(*frame.identity, None) for frame in volume.frames)
     if volume.geometry is None or volume.affine is None:
         return Placement("slice", unplaced)
     lengths = np.linalg.norm(volume.affine[:3, :3], axis=0)
@@ -60,8 +73,10 @@ def place(volume: Volume) -> Placement:
         if centre is None:
             return Placement(AXES[axis], unplaced)
         index = round(float(inverse[axis, :3] @ centre + inverse[axis, 3]), 3)
-        placed.append(PlacedFrame(bare.sop_instance_uid, bare.frame_number, index + 0.0))
-    placed.sort(key=lambda frame: (frame.index or 0.0, frame.sop_instance_uid, frame.frame_number))
+        placed.append(replace(bare, index=index + 0.0))
+    placed.sort(
+        key=lambda frame: (frame.index or 0.0, frame.sop_instance_uid, frame.frame_number, frame.tile)
+    )
     return Placement(AXES[axis], tuple(placed))
 
 

@@ -8,8 +8,8 @@ from pydicom.dataset import Dataset
 
 from handlers import attributes
 from handlers.model import Frame
+from handlers.tables import table
 from handlers.triage import header, phase_lexicon
-from handlers.triage.tables import table
 from handlers.triage.words import first, phrases, words
 
 AMOUNTS = ("ContrastBolusVolume", "ContrastBolusTotalDose", "ContrastFlowRate", "ContrastFlowDuration")

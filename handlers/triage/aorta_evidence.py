@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from handlers.model import Finding, Severity, Volume, volume_facts
+from handlers.tables import table
 from handlers.triage import aorta_search, coarse_grid, header
 from handlers.triage.phase_fusion import ENHANCED, Evidence, classes
-from handlers.triage.tables import table
 from handlers.triage.words import first
 
 SOURCE = "aorta"

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.tables import table
 from handlers.triage import tube_path
 from handlers.triage.coarse_grid import Coarse, box, local_sigma, smoothed
-from handlers.triage.tables import table
 
 LOCAL_MM = 5.0  # half the side of the square in which homogeneity is measured
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from handlers.model import Finding, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import header
-from handlers.triage.tables import table
 from handlers.triage.targets import measured, volume_finding
 from handlers.triage.words import first
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from handlers.api import needs_values
 from handlers.breast_views import presentation_intent
 from handlers.model import Finding, Series, Severity
+from handlers.tables import table
 from handlers.triage import header
 from handlers.triage.components import components
 from handlers.triage.reduced_picture import reduced_picture
-from handlers.triage.tables import table
 from handlers.triage.targets import measured, volume_finding
 
 # Fluoroscopy and angiography show bone and contrast medium dark by custom: their border proves nothing.

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from handlers.api import needs_values
 from handlers.model import Finding, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import header
 from handlers.triage.components import Component, components
-from handlers.triage.tables import table
 from handlers.triage.targets import volume_finding
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from handlers.model import Frame
+from handlers.tables import table
 from handlers.triage import header
-from handlers.triage.tables import table
 
 GE = "GEMS_HELIOS_01"
 ELSCINT = "ELSCINT1"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from handlers.model import Finding, Frame, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import cardiac_beat, cardiac_sources, cardiac_text, header
 from handlers.triage.cardiac_beat import HeartBeat
 from handlers.triage.cardiac_sources import CardiacPhase
-from handlers.triage.tables import table
 from handlers.triage.targets import measured, volume_finding
 
 GATED_MODALITIES = ("CT", "MR")

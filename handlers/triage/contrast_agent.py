@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from handlers.model import Finding, Series, Severity
+from handlers.tables import table
 from handlers.triage import header
 from handlers.triage.agent_record import agent
-from handlers.triage.tables import table
 from handlers.triage.targets import measured, volume_finding
 from handlers.triage.words import first
 

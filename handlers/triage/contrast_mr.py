@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from handlers.model import Finding, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import header, phase_lexicon, phase_times
 from handlers.triage.agent_record import agent
 from handlers.triage.phase_fusion import ENHANCED, Evidence, classes
 from handlers.triage.phase_times import Injection
-from handlers.triage.tables import table
 from handlers.triage.targets import measured, volume_finding
 
 POSITIONS = ("TemporalPositionIndex", "TemporalPositionIdentifier")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from handlers.model import Finding, Frame, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import header, respiratory_text
 from handlers.triage.targets import STACKED, measured, volume_finding
 from handlers.triage.words import first
@@ -34,7 +35,7 @@ NAMED_TECHNIQUES = {
     "VOLUME_RENDER": "map",
     "SURFACE_RENDER": "map",
 }
-MIN_SLICES = 10
+MIN_SLICES: int = table("geometry")["slices"]["min_slices"]
 
 
 def derived(series: Series) -> list[Finding]:

@@ -8,10 +8,10 @@ import numpy as np
 
 from handlers import attributes
 from handlers.errors import MalformedAttributeError
+from handlers.geometry import DUPLICATE_MM
 from handlers.model import Finding, Frame, Series, Severity
 from handlers.triage.targets import STACKED, measured, volume_finding
 
-SAME_POSITION_MM = 1e-3
 SHORTEST = 3  # frames; two are in order whichever way they are counted
 PLACES = (
     0x00209057,
@@ -57,7 +57,7 @@ def _agree(known: Sequence[tuple[float, int]]) -> bool:
     steps = [
         index - previous
         for (place, index), (before, previous) in zip(ordered[1:], ordered, strict=False)
-        if place - before > SAME_POSITION_MM
+        if place - before > DUPLICATE_MM
     ]
     return all(step > 0 for step in steps) or all(step < 0 for step in steps)
 

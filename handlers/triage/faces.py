@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from handlers.api import needs_values
 from handlers.model import Finding, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import header
-from handlers.triage.tables import table
 from handlers.triage.targets import measured, volume_finding
 from handlers.triage.words import first
 

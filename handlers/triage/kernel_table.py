@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from handlers.triage.tables import table
+from handlers.tables import table
 from handlers.triage.words import words
 
 CLASSES = ("smooth", "medium", "sharp")

@@ -8,8 +8,8 @@ from typing import Any
 
 from handlers.breast_views import CONVENTIONAL, STEREOTACTIC, BreastView, breast_view, presentation_intent
 from handlers.model import Finding, Frame, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import header
-from handlers.triage.tables import table
 from handlers.triage.targets import measured, volume_finding
 
 NOT_SCREENING = frozenset({"spot", "magnification", "implant displaced"})

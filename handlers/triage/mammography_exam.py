@@ -8,8 +8,8 @@ from typing import Any
 
 from handlers.breast_views import PROJECTIONS, STEREOTACTIC, breast_view
 from handlers.model import Finding, Scope, Series, Severity
+from handlers.tables import table
 from handlers.triage import header
-from handlers.triage.tables import table
 from handlers.triage.targets import measured, volume_finding
 from handlers.triage.words import first
 

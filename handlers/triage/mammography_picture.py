@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from handlers.api import needs_values
 from handlers.breast_views import CONVENTIONAL, SYNTHETIC, BreastView, breast_view
 from handlers.model import Finding, Frame, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import header
 from handlers.triage.reduced_picture import reduced_picture
-from handlers.triage.tables import table
 from handlers.triage.targets import measured, volume_finding
 
 Picture = NDArray[np.float64]

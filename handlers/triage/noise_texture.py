@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.model import Volume
-from handlers.triage.tables import table
+from handlers.tables import table
 
 TILE = 12  # pixels along an edge: some 8 mm, small enough to lie inside an organ
 SLICES = 24  # looked at, spread over the volume

@@ -14,9 +14,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from handlers.tables import table
 from handlers.triage import phase_lexicon
 from handlers.triage.phase_fusion import ENHANCED, classes, posterior
-from handlers.triage.tables import table
 
 LEAST_CASES = 20
 FOLDS = 5

@@ -25,9 +25,9 @@ import numpy as np
 
 from handlers.api import ContrastOptions
 from handlers.model import Volume
+from handlers.tables import table
 from handlers.triage import header
 from handlers.triage.phase_fusion import Evidence, classes, supported_by
-from handlers.triage.tables import table
 
 SOURCE = "classifier"
 PR_SET_PDEATHSIG = 1  # prctl(2)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from handlers.model import Frame, SiblingSeries, Volume
+from handlers.tables import table
 from handlers.triage import header, phase_fusion, phase_lexicon, phase_times
 from handlers.triage.agent_record import Agent
 from handlers.triage.phase_fusion import Evidence
 from handlers.triage.phase_times import Injection
-from handlers.triage.tables import table
 from handlers.triage.words import first
 
 SERIES_TEXTS = ("SeriesDescription", "ImageComments", "AcquisitionProtocolName", "ProtocolName")

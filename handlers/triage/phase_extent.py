@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from handlers.geometry import DUPLICATE_MM
 from handlers.model import Volume
+from handlers.tables import table
 from handlers.triage import header
-from handlers.triage.tables import table
 
 
 @dataclass(frozen=True, slots=True)

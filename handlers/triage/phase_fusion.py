@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from handlers.triage.tables import table
+from handlers.tables import table
 
 UNKNOWN = "UNKNOWN"
 LONGEST_RAW = 64  # characters quoted of a text, as in a description (LO); comments may hold a whole report

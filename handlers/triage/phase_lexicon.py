@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from handlers.triage.tables import table
+from handlers.tables import table
 from handlers.triage.words import alternatives, fold, phrases, words
 
 # "70s", "70 sec", "delay 5 min": a time after injection, when no letter stands before it.

@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from handlers.model import Series, SiblingSeries, Volume
+from handlers.tables import table
 from handlers.triage import header, phase_evidence, phase_fusion, phase_times
 from handlers.triage.phase_fusion import Evidence, classes
-from handlers.triage.tables import table
 
 SAME_ACQUISITION_S = 1.0
 OVERLAPPING = frozenset({"PV", "NEPH"})  # in time

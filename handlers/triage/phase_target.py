@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from handlers.triage.tables import table
+from handlers.tables import table
 
 TARGET = re.compile(r"\s*(\d{1,4}(?:\.\d+)?)\s*(%|ms)\s*", re.IGNORECASE)
 

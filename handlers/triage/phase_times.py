@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from handlers.model import Frame, SiblingSeries, Volume
+from handlers.tables import table
 from handlers.triage import header
-from handlers.triage.tables import table
 
 TIME_FORMATS = ("%H%M%S", "%H%M", "%H")
 MIDNIGHT_S = 86400.0

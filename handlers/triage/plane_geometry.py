@@ -7,15 +7,17 @@ import numpy as np
 from handlers import attributes
 from handlers.errors import MalformedAttributeError
 from handlers.model import Finding, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import header
 from handlers.triage.targets import STACKED, measured, volume_finding
 
 REQUIRED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-ORTHONORMAL_WARN = 1e-3  # of a unit vector; rounding to DS keeps it below
-ORTHONORMAL_REVIEW = 1e-2
-SPREAD_DEG = 0.1  # between slices of one volume; the splitting separates what differs more
-RESIDUAL_PIXELS = 0.1  # sideways shift of a slice off the straight line, in pixels
-OBLIQUE_DEG = 5.0
+LIMITS = table("geometry")["planes"]
+ORTHONORMAL_WARN: float = LIMITS["orthonormal_warn"]
+ORTHONORMAL_REVIEW: float = LIMITS["orthonormal_review"]
+SPREAD_DEG: float = LIMITS["spread_deg"]
+RESIDUAL_PIXELS: float = LIMITS["residual_pixels"]
+OBLIQUE_DEG: float = LIMITS["oblique_deg"]
 
 
 def missing_geometry(series: Series) -> list[Finding]:

@@ -9,8 +9,8 @@ from typing import Any
 from handlers import attributes
 from handlers.errors import MalformedAttributeError
 from handlers.model import Finding, Instance, Series, Severity
+from handlers.tables import table
 from handlers.triage import header
-from handlers.triage.tables import table
 
 LISTED = 40  # characters of a raw value
 MOMENT = re.compile(r"\d{8,14}(\.\d*)?$")

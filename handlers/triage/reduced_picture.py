@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.model import Volume
-from handlers.triage.tables import table
+from handlers.tables import table
 
 MIN_EDGE = 32  # pixels; in less there is no shape
 

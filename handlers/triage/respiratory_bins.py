@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from handlers.model import Finding, Series, Severity
+from handlers.tables import table
 from handlers.triage import header, respiratory_sources, respiratory_text
-from handlers.triage.tables import table
 from handlers.triage.targets import measured
 
 MIN_BINS = 2  # one alone is a gated scan, not a part of several

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from handlers.model import Frame, Volume
+from handlers.tables import table
 from handlers.triage import header, respiratory_text
-from handlers.triage.tables import table
 
 CANON = "TOSHIBA_MEC_CT3"
 GE = "GEHC_CT_ADVAPP_001"

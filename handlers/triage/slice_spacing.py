@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from handlers.geometry import DUPLICATE_MM, FITTED_RELATIVE, TILT_DEG, UNIFORM_MM, UNIFORM_RELATIVE
 from handlers.model import Finding, Geometry, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import header
 from handlers.triage.targets import measured, volume_finding
 
-SAME_POSITION_MM = 1e-3
-UNEVEN_RELATIVE = 0.01  # of the median gap, as highdicom's default
-UNEVEN_MM = 0.01
-FITTED_RELATIVE = 0.05  # up to here one fitted spacing describes the stack
-SHEAR_WARN_DEG = 0.1
-TILT_DEG = 0.5
-FILLABLE_SLICES = 1  # holes that a profile may fill; a larger one may hide what the image was made for
-FILLABLE_SHARE = 0.02
-ANISOTROPIC = 3.0
-TAG_RELATIVE = 0.01
-GAP_RELATIVE = 0.95  # slice thickness below this share of the spacing leaves tissue unseen
+LIMITS, REPAIR = table("geometry")["slices"], table("geometry")["repair"]
+SHEAR_WARN_DEG: float = table("geometry")["tilt"]["warn_deg"]
+FILLABLE_SLICES: int = REPAIR["fillable_slices"]
+FILLABLE_SHARE: float = REPAIR["fillable_share"]
+ANISOTROPIC: float = LIMITS["anisotropic"]
+TAG_RELATIVE: float = LIMITS["tag_relative"]
+GAP_RELATIVE: float = LIMITS["thickness_relative"]
 SPACING_MODALITIES = ("CT", "MR", "PT", "NM")
 
 
@@ -35,7 +33,7 @@ def uneven_spacing(series: Series) -> list[Finding]:
         if deviation > FITTED_RELATIVE * median:
             message = f"slice spacing varies from {extent}"
             found.append(volume_finding(volume, "GEO-006", Severity.REVIEW, message, **evidence))
-        elif deviation > max(UNEVEN_RELATIVE * median, UNEVEN_MM):
+        elif deviation > max(UNIFORM_RELATIVE * median, UNIFORM_MM):
             message = f"slice spacing varies slightly, from {extent}; {median:.4g} mm was fitted"
             found.append(volume_finding(volume, "GEO-004", Severity.WARN, message, **evidence))
     return found
@@ -102,7 +100,7 @@ def stated_spacing(series: Series) -> list[Finding]:
     for volume, geometry, _ in _stacks(series):
         stated = header.number(volume.frames[0], "SpacingBetweenSlices")
         true = geometry.spacing_mm[2]
-        if stated is not None and abs(abs(stated) - true) > max(TAG_RELATIVE * true, UNEVEN_MM):
+        if stated is not None and abs(abs(stated) - true) > max(TAG_RELATIVE * true, UNIFORM_MM):
             message = f"SpacingBetweenSlices says {stated:g} mm, the positions {true:.4g} mm"
             evidence = {"SpacingBetweenSlices": stated, "measured_mm": true}
             found.append(volume_finding(volume, "GEO-011", Severity.INFO, message, **evidence))
@@ -151,9 +149,7 @@ def _stacks(series: Series) -> list[tuple[Volume, Geometry, np.ndarray[tuple[int
     for volume in measured(series, *SPACING_MODALITIES):
         if volume.geometry is None:
             continue
-        gaps = np.asarray(
-            [gap for gap in volume.geometry.gaps_mm if gap > SAME_POSITION_MM], dtype=np.float64
-        )
+        gaps = np.asarray([gap for gap in volume.geometry.gaps_mm if gap > DUPLICATE_MM], dtype=np.float64)
         if gaps.size and min(volume.geometry.spacing_mm) > 0:
             found.append((volume, volume.geometry, gaps))
     return found

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handlers.model import Finding, Frame, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import header
 from handlers.triage.targets import measured, volume_finding
 from handlers.uptake import NO_ACTIVITY, Uptake, doubts, uptake
-from handlers.uptake_times import limits
 
 TIMES = ("RadiopharmaceuticalStartTime", "scan time")
 CLOCKS = ("SeriesTime", "AcquisitionTime", "StudyTime", "ContentTime")
@@ -52,7 +52,7 @@ def _doubtful(volume: Volume, made: Uptake) -> list[Finding]:
     told = doubts(made, is_dynamic=series_type in ("DYNAMIC", "GATED"))
     if not told:
         return []
-    evidence = {"doubts": told, **made.record, "table_version": limits()["version"]}
+    evidence = {"doubts": told, **made.record, "table_version": table("pet")["version"]}
     message = f"an uptake value rests on what can hardly be: {', '.join(told)}"
     return [volume_finding(volume, "PET-002", Severity.REVIEW, message, **evidence)]
 

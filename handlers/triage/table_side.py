@@ -9,17 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.model import Finding, Geometry, Series, Severity, Volume
+from handlers.tables import table
 from handlers.triage import header
 from handlers.triage.targets import measured, volume_finding
 
-SLICES = 9  # sampled over the volume; the table is in all of them at the same place
-MIN_SLICES = 5
-MATERIAL_HU = -700.0  # above air; foam and mattresses are below
-AXIAL = 0.95  # cosine: planes near the axial one, rows near the front-back direction
-BODY_SHARE = 0.02  # of the picture, for the largest thing to be a body
-TABLE_WIDTH = 0.4  # of the body's width
-TABLE_FLATNESS = 4.0  # width over height
-TABLE_EXTENT_MM = 150.0
+LIMITS = table("geometry")["table_side"]
 EXPECTED = {"S": "posterior", "P": "anterior"}  # supine, prone; PS3.3 C.7.3.1.1.2
 
 
@@ -44,14 +38,14 @@ def table_side(series: Series) -> list[Finding]:
 def _seen(volume: Volume) -> str:
     """Return "posterior", "anterior", or "" when the table is not clear to see."""
     geometry, values = volume.geometry, volume.values
-    if geometry is None or values is None or len(values) < MIN_SLICES:
+    if geometry is None or values is None or len(values) < LIMITS["min_slices"]:
         return ""
     to_posterior = geometry.column_cosine[1]  # rows go down the picture; LPS
-    if abs(geometry.normal[2]) < AXIAL or abs(to_posterior) < AXIAL:
+    if abs(geometry.normal[2]) < LIMITS["axial"] or abs(to_posterior) < LIMITS["axial"]:
         return ""
-    picked = np.linspace(0, len(values) - 1, SLICES).astype(int)
+    picked = np.linspace(0, len(values) - 1, LIMITS["slices"]).astype(int)
     picture = np.median(values[np.unique(picked)], axis=0)
-    sides = _table_sides(picture > MATERIAL_HU, geometry)
+    sides = _table_sides(picture > LIMITS["material_hu"], geometry)
     if len(sides) != 1:
         return ""
     is_below = "below" in sides
@@ -61,15 +55,15 @@ def _seen(volume: Volume) -> str:
 def _table_sides(material: NDArray[np.bool_], geometry: Geometry) -> set[str]:
     """Return on which sides of the body flat, wide things lie: "above" or "below" it in the picture."""
     boxes = sorted(_boxes(material), key=lambda box: box["pixels"], reverse=True)
-    if not boxes or boxes[0]["pixels"] < BODY_SHARE * material.size:
+    if not boxes or boxes[0]["pixels"] < LIMITS["body_share"] * material.size:
         return set()
     body, sides = boxes[0], set()
     width_mm, height_mm = geometry.spacing_mm[0], geometry.spacing_mm[1]
     for box in boxes[1:]:
         wide, high = box["columns"] * width_mm, max(box["rows"] * height_mm, height_mm)
         if (
-            wide < max(TABLE_WIDTH * body["columns"] * width_mm, TABLE_EXTENT_MM)
-            or wide < TABLE_FLATNESS * high
+            wide < max(LIMITS["table_width"] * body["columns"] * width_mm, LIMITS["table_extent_mm"])
+            or wide < LIMITS["table_flatness"] * high
         ):
             continue
         middle = box["top"] + box["rows"] / 2

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from handlers.model import Finding, Series, Severity, SiblingSeries, Volume
+from handlers.tables import table
 from handlers.triage import cardiac_beat, cardiac_sources, cardiac_text, header, kernel_table, phase_extent
 from handlers.triage.phase_target import PhaseTarget, from_mid_diastole
-from handlers.triage.tables import table
 from handlers.triage.targets import measured, volume_finding
 
 KERNEL_ORDER = ("smooth", "medium", "sharp", kernel_table.UNKNOWN)

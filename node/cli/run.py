@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import re
@@ -19,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from handlers.api import load
 from handlers.errors import PluginError
 from handlers.model import Outcome, Series
+from node import child
 from node.cli.main import config_option, load_config
 from node.cli.printing import print_rows
 from node.config import Config
@@ -59,6 +61,7 @@ def run(folder: Path, out: Path, profile: str, *, as_json: bool, config_file: Pa
     """
     config = load_config(config_file)
     _check_profile(profile, config)
+    gc.set_threshold(child.COLLECT_EVERY)
     with _Progress() as progress:
         found, unreadable = _read(folder, out, progress)
         rows = [_judged(series, out, profile, config, progress) for series in progress.each(found)]
@@ -151,8 +154,6 @@ def _judged(series: Series, out: Path, profile: str, config: Config, progress: _
 def _process(series: Series, folder: Path, profile: str, config: Config) -> dict[str, Any]:
     """Run the profile's handler in this process and return its report."""
     if _handler(profile, config):
-        from node import child
-
         files = tuple(instance.path for instance in series.instances)
         order = child.Order(
             series.series_instance_uid, series.study_instance_uid, 1, files, out=folder, profile=profile

@@ -8,6 +8,7 @@ voxel beyond them there is nothing to interpolate between, and the nearest value
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -147,3 +148,20 @@ def test_resampled_stacks(options, direction, spacing_mm):
     finer = tuple(min(float(new), old) for new, old in zip(spacing_mm, native, strict=True))
     recipe = Recipe(release=True, save_padding_mask=True, spacing_mm=finer, orientation="native")
     assert_true(ramp(options, direction), direction, recipe, options)
+
+
+@given(STACKS, DIRECTIONS, st.floats(0.6, 30.0), st.tuples(*[st.floats(0.3, 1.0)] * 3), st.integers(2, 6))
+@settings(max_examples=25, deadline=None)
+def test_tilt_gap_and_finer_spacing_together(options, direction, tilt_deg, shares, gone):
+    options = options | {"slices": 14, "tilt_deg": tilt_deg, "missing": (gone,)}
+    native = (
+        options["spacing"][1],
+        options["spacing"][0],
+        options["step_mm"] * math.cos(math.radians(tilt_deg)),
+    )
+    finer = tuple(share * spacing for share, spacing in zip(shares, native, strict=True))
+    recipe = Recipe(
+        release=True, save_padding_mask=True, fill_missing=True, spacing_mm=finer, orientation="native"
+    )
+    codes = ("GEO-005", "GEO-008", "NRM-GAP-001", "NRM-TLT-001")
+    assert_true(ramp(options, direction), direction, recipe, options, codes)

@@ -13,9 +13,10 @@ from handlers.api import Recipe
 from handlers.errors import VolumeError
 from handlers.model import Severity
 from handlers.normalization.gaps import RepairGaps
+from handlers.normalization.grids import antialias_variance
 from handlers.normalization.orientation import Reorient
 from handlers.normalization.pipeline import to_canonical, to_modality_units
-from handlers.normalization.resampling import Resample, antialias_variance
+from handlers.normalization.resampling import Resample
 from handlers.normalization.separable import gaussian
 from handmade import built, volume_of
 

@@ -33,7 +33,7 @@ def test_the_order_of_the_steps_is_the_written_one():
     ]
     names = [getattr(step, "__name__", type(step).__name__) for step in canonical_steps(RECIPE)]
     assert names == [
-        "CropToRegion", "RepairGaps", "correct_tilt", "Reorient", "Resample", "ScaleIntensity", "show_interpolated",
+        "CropToRegion", "RepairGaps", "CorrectTilt", "Reorient", "Resample", "ScaleIntensity", "show_interpolated",
     ]  # fmt: skip
 
 
@@ -45,8 +45,8 @@ def test_what_was_done_is_remembered_in_order(tmp_path):
         "modality_transform",
         "placement",
         "correct_tilt",
+        "resample",  # with the tilt, at once
         "reorient",
-        "resample",
         "scale_intensity",
     ]
     assert all(finding.target == "v0" for finding in volume.findings)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from handlers.model import Severity
+from handlers.tables import table
 from handlers.triage.private_evidence import private_evidence
-from handlers.triage.tables import table
 from triage_cases import codes, only, series, volume
 
 HANDLERS = Path(__file__).parents[2] / "handlers"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -312,23 +311,6 @@ def test_parts_of_a_concatenation_are_joined(tmp_path: Path) -> None:
     series = volumes_of(tmp_path, parts)
     assert [len(volume.frames) for volume in series.volumes] == [8]
     assert codes(series) == ["SPL-009"]
-
-
-def test_mosaic_is_recognised_and_held(tmp_path: Path) -> None:
-    mosaics = data.mr_series(
-        slices=3, rows=8, columns=8, ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
-    )
-    series = volumes_of(tmp_path, mosaics)
-    assert all(volume.geometry is None for volume in series.volumes)
-    assert {(each.code, each.severity) for each in series.findings} >= {("SPL-007", Severity.REVIEW)}
-
-
-def test_grid_of_united_imaging_is_recognised_and_held(tmp_path: Path) -> None:
-    grid = data.mr_series(slices=1, rows=8, columns=8)
-    grid[0].private_block(0x0065, "Image Private Header", create=True).add_new(0x50, "SQ", [Dataset()])
-    series = volumes_of(tmp_path, grid)
-    assert series.volumes[0].geometry is None
-    assert codes(series) == ["SPL-008"]
 
 
 def test_instances_without_pixels_are_in_no_volume(tmp_path: Path) -> None:
