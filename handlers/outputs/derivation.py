@@ -67,7 +67,7 @@ def described(volume: Volume, sources: Sequence[Instance]) -> Dataset:
 
 def locations(volume: Volume) -> str:
     """Say what became of the places of pixels, in the terms of (0028,135A). Source: PS3.3 C.12.4."""
-    if is_resampled(volume):
+    if is_resampled(volume) or any(frame.tile is not None for frame in volume.frames):
         return "NO"
     return "REORIENTED_ONLY" if any(step.name == "reorient" for step in volume.steps) else "YES"
 

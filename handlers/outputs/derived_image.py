@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
-from pydicom.valuerep import format_number_as_ds
 
 from handlers import attributes
 from handlers.errors import MalformedAttributeError
@@ -116,17 +115,23 @@ def _place(volume: Volume, index: int) -> Dataset:
     normal = np.cross(row, column)
     position = affine[:3, 3] + index * affine[:3, 2]
     plane = Dataset()
-    plane.ImagePositionPatient = [format_number_as_ds(float(value)) for value in position + 0.0]
-    plane.ImageOrientationPatient = [
-        format_number_as_ds(float(value)) for value in (*row + 0.0, *column + 0.0)
-    ]
-    plane.PixelSpacing = [format_number_as_ds(float(value)) for value in (between_rows, between_columns)]
-    plane.SliceLocation = format_number_as_ds(float(position @ normal) + 0.0)
+    plane.ImagePositionPatient = [decimal(value) for value in position]
+    plane.ImageOrientationPatient = [decimal(float(value)) for value in (*row, *column)]
+    plane.PixelSpacing = [decimal(value) for value in (between_rows, between_columns)]
+    plane.SliceLocation = decimal(position @ normal)
     distance = abs(float(affine[:3, 2] @ normal))
-    plane.SpacingBetweenSlices = format_number_as_ds(distance)
+    plane.SpacingBetweenSlices = decimal(distance)
     if derivation.is_resampled(volume):
-        plane.SliceThickness = format_number_as_ds(distance)
+        plane.SliceThickness = decimal(distance)
     return plane
+
+
+def decimal(value: float) -> str:
+    """Write a number as a Decimal String of ten significant digits, which has 16 characters at most.
+
+    Of a position in mm that is less than a nanometre. Source: PS3.5 section 6.2.
+    """
+    return f"{round(float(value), 10) + 0.0:.10g}"
 
 
 def _pixels(plan: Plan, stored: NDArray[np.int16]) -> Dataset:
@@ -160,8 +165,8 @@ def _window(measured: Mapping[str, float]) -> Dataset:
     window = Dataset()
     low, high = measured.get("p1"), measured.get("p99")
     if low is not None and high is not None and high > low:
-        window.WindowCenter = format_number_as_ds((low + high) / 2)
-        window.WindowWidth = format_number_as_ds(high - low)
+        window.WindowCenter = decimal((low + high) / 2)
+        window.WindowWidth = decimal(high - low)
     return window
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -16,10 +18,12 @@ from handlers.errors import VolumeError
 from handlers.model import AppliedStep, Companion, Severity, Verdict
 from handlers.outputs import derived_dicom, derived_image
 from handlers.outputs.derived_check import deviations
+from handlers.outputs.derived_image import decimal
 from handlers.outputs.derived_pixels import encoding
 from node import identity
 from outcomes import ct_volume, outcome_of
 from runs import process
+from tiled_images import mosaic
 
 WANTED = Recipe(derived_dicom=True)
 
@@ -189,6 +193,21 @@ def test_a_slope_reaches_the_largest_value_and_keeps_zero(values):
     assert chosen.stored(np.zeros(1))[0] == 0
 
 
+@given(st.floats(-5000, 5000))
+def test_a_decimal_string_is_short_and_gives_the_number_back(value):
+    text = decimal(value)
+    assert len(text) <= 16
+    assert abs(float(text) - value) <= 1e-6 + abs(value) * 1e-9
+    assert text != "-0"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(9.999999999999998, "10"), (-1e-17, "0"), (0.48828125, "0.48828125")]
+)
+def test_a_decimal_string_has_no_noise(value, text):
+    assert decimal(value) == text
+
+
 def test_hu_between_whole_numbers_are_rounded_by_half_at_most(tmp_path):
     volume = ct_volume(data.ct_series(slices=3, rows=8, columns=8))
     volume = replace(volume, values=volume.values + np.float32(0.4))
@@ -349,6 +368,20 @@ def test_images_and_nifti_say_the_same_of_every_point(tmp_path, options):
         told = position + i[..., None] * between_columns * row + j[..., None] * between_rows * column
         assert np.abs(told - points[index]).max() < 0.01  # mm
         assert np.abs(image.pixel_array - values[index]).max() <= 0.5
+
+
+def test_slices_of_a_mosaic_become_images_of_their_own(tmp_path):
+    values = np.arange(5 * 16 * 16).reshape(5, 16, 16) % 900
+    result = process([mosaic(values)], tmp_path, Recipe(derived_dicom=True, orientation="native"))
+    paths = sorted((result.folder / "dicom" / "v0").glob("*.dcm"))
+    images = [pydicom.dcmread(path) for path in paths]
+    assert [image.pixel_array.tolist() for image in images] == values.tolist()
+    for image in images:
+        assert "MOSAIC" not in image.ImageType
+        assert image.SourceImageSequence[0].SpatialLocationsPreserved == "NO"
+    assert len({tuple(image.ImagePositionPatient) for image in images}) == 5
+    assert "OUT-001" in result.codes
+    assert complaints(paths) == set()
 
 
 def test_a_volume_held_after_it_was_written_leaves_no_images(tmp_path):
