@@ -25,6 +25,7 @@ from handlers.outputs.slices import Placement
 CLASSES = {"CT": str(CTImageStorage), "MR": str(MRImageStorage)}
 SERIES_NUMBER_OFFSET = 9000  # keeps derived series behind the scanner's in a viewer's list
 MAX_SERIES_NUMBER = 2**31 - 1  # VR IS
+NEW_SPACING = 0.01  # relative, from which slices are not the acquired ones; as SPACING_TOLERANCE
 MAX_DESCRIPTION = 64  # characters, VR LO
 SUFFIX = " [prepnode]"
 SHEETS = {"MOSAIC", "VFRAME"}  # values of sheets of slices, which were taken apart
@@ -117,11 +118,14 @@ def _place(volume: Volume, index: int) -> Dataset:
     plane = Dataset()
     plane.ImagePositionPatient = [decimal(value) for value in position]
     plane.ImageOrientationPatient = [decimal(float(value)) for value in (*row, *column)]
-    plane.PixelSpacing = [decimal(value) for value in (between_rows, between_columns)]
+    plane.PixelSpacing = [decimal(float(value)) for value in (between_rows, between_columns)]
     plane.SliceLocation = decimal(position @ normal)
     distance = abs(float(affine[:3, 2] @ normal))
     plane.SpacingBetweenSlices = decimal(distance)
-    if derivation.is_resampled(volume):
+    acquired = distance if volume.geometry is None else volume.geometry.spacing_mm[2]
+    if (
+        abs(distance - acquired) > NEW_SPACING * acquired
+    ):  # the slices are others than those that were reconstructed
         plane.SliceThickness = decimal(distance)
     return plane
 

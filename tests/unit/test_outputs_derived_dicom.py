@@ -158,6 +158,15 @@ def test_what_differs_from_slice_to_slice_goes_with_its_slice(tmp_path):
     assert images[1].DerivationCodeSequence[0].CodeValue == "113085"
 
 
+def test_the_thickness_is_that_of_the_scanner_until_slices_are_made_anew(tmp_path):
+    datasets = data.ct_series(slices=12, rows=32, columns=32, step_mm=1.0, SliceThickness="1.5")
+    for recipe, thickness in ((WANTED, 1.5), (replace(WANTED, spacing_mm=(0.0, 0.0, 2.0)), 2.0)):
+        (tmp_path / str(thickness)).mkdir()
+        result = process(datasets, tmp_path / str(thickness), recipe)
+        image = pydicom.dcmread(result.folder / "dicom" / "v0" / "00001.dcm")
+        assert float(image.SliceThickness) == pytest.approx(thickness, abs=1e-3)
+
+
 def test_whole_numbers_of_mr_stay_as_they_are_and_others_get_a_slope(tmp_path):
     images, products = written(tmp_path / "whole", mr_volume())
     assert codes(products) == ["OUT-001"]
