@@ -8,6 +8,7 @@ hold for it win over the instance's top level.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from handlers.model import Frame, Instance
 from handlers.tags import tag_of
 
 Source = Instance | Frame | Dataset
+BINARY = {4: "<f", 8: "<d"}  # FL, FD by their length
 ABSENT: Final = object()  # what `_raw` returns where there is no such attribute; None is a value
 
 
@@ -126,10 +128,39 @@ def private(source: Source, group: int, creator: str, offset: int) -> Any | None
     return None
 
 
+def private_numbers(source: Source, group: int, creator: str, offset: int) -> tuple[float, ...]:
+    """Return the numbers of a private element, also where its VR was lost on the way (UN).
+
+    Bytes are read as text, else as one FL or FD, little endian as nearly everything is. () where there is
+    no such element, or a value in it is no finite number.
+
+    Raises:
+        MalformedAttributeError: see `private`.
+    """
+    return _numbers_of(private(source, group, creator, offset))
+
+
 def image_type(source: Source) -> tuple[str, ...]:
     """Return ImageType, or the frame's FrameType, upper-cased; () when absent."""
     values = texts(source, "FrameType") or texts(source, "ImageType") or ()
     return tuple(value.upper() for value in values)
+
+
+def _numbers_of(value: Any) -> tuple[float, ...]:
+    if isinstance(value, bytes):
+        return _numbers_of_bytes(value)
+    try:
+        found = tuple(float(item) for item in _as_list(value) if item is not None)
+    except (TypeError, ValueError, OverflowError):
+        return ()
+    return found if all(map(math.isfinite, found)) else ()
+
+
+def _numbers_of_bytes(value: bytes) -> tuple[float, ...]:
+    told = _numbers_of(value.decode("ascii", errors="replace").strip(" \0").split("\\"))
+    if told or len(value) not in BINARY:
+        return told
+    return _numbers_of(list(struct.unpack(BINARY[len(value)], value)))
 
 
 def _header(source: Source) -> Dataset:

@@ -89,7 +89,7 @@ def _mosaic_positions(frame: Frame) -> list[tuple[float, ...]]:
 
 
 def _mosaic_count(frame: Frame, in_csa: Sequence[Any]) -> int:
-    stated = _numbers(attributes.private(frame, SIEMENS_GROUP, SIEMENS, IMAGES_IN_MOSAIC))
+    stated = attributes.private_numbers(frame, SIEMENS_GROUP, SIEMENS, IMAGES_IN_MOSAIC)
     counts = {*stated[:1], *_numbers(in_csa)[:1]}
     if len(counts) != 1:
         what = "is not stated" if not counts else f"is {' and '.join(f'{each:g}' for each in sorted(counts))}"
@@ -99,7 +99,7 @@ def _mosaic_count(frame: Frame, in_csa: Sequence[Any]) -> int:
 
 def _grid_positions(frame: Frame) -> list[tuple[float, ...]]:
     """Return the position of each slice of a UIH grid, from the items of its private sequence, LPS mm."""
-    stated = _numbers(attributes.private(frame, UIH_GROUP, UIH, IMAGES_IN_GRID))
+    stated = attributes.private_numbers(frame, UIH_GROUP, UIH, IMAGES_IN_GRID)
     described = attributes.private(frame, UIH_GROUP, UIH, GRID_FRAMES)
     items = [item for item in described or () if isinstance(item, Dataset)]
     if len(stated) != 1 or _count(stated[0], GRID) != len(items):
@@ -140,14 +140,12 @@ def _count(value: float, code: str) -> int:
     return int(value)
 
 
-def _numbers(value: Any) -> tuple[float, ...]:
-    """Return the numbers of a private element or a list; () where one is no finite number."""
-    many = value if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else [value]
+def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
+    """Return the numbers of a list; () where one is none."""
     try:
-        numbers = tuple(float(each) for each in many if each is not None)
+        return tuple(float(each) for each in values)
     except (TypeError, ValueError):
         return ()
-    return numbers if all(map(math.isfinite, numbers)) else ()
 
 
 def _triple(vector: Iterable[float]) -> tuple[float, ...]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-import struct
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -189,31 +187,9 @@ def _private_number(frame: Frame, group: int, creator: str, offset: int) -> floa
 
 def _private(frame: Frame, group: int, creator: str, offset: int) -> tuple[float, ...]:
     try:
-        return _private_numbers(attributes.private(frame, group, creator, offset))
+        return attributes.private_numbers(frame, group, creator, offset)
     except MalformedAttributeError:
         return ()
-
-
-def _private_numbers(value: Any) -> tuple[float, ...]:
-    """Return the numbers of a private element, also when its VR was lost on the way (UN)."""
-    if isinstance(value, bytes):
-        return _numbers_of_bytes(value)
-    many = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
-    try:
-        numbers = tuple(float(each) for each in many)
-    except (TypeError, ValueError, OverflowError):
-        return ()
-    return numbers if all(map(math.isfinite, numbers)) else ()
-
-
-def _numbers_of_bytes(value: bytes) -> tuple[float, ...]:
-    try:
-        return _private_numbers(value.decode("ascii").strip(" \0").split("\\"))
-    except UnicodeDecodeError:
-        pass
-    if len(value) in (4, 8):  # FL or FD; little endian, as nearly everything is
-        return _private_numbers(struct.unpack("<f" if len(value) == 4 else "<d", value))
-    return ()
 
 
 def _merge(keys: list[dict[str, Key]], name: str, as_one: Callable[[list[Key]], Mapping[Key, Key]]) -> None:

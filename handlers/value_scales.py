@@ -177,12 +177,8 @@ def _philips_groups(frame: Frame) -> list[Dataset]:
 
 
 def _private_number(source: Frame | Dataset, creator: str, offset: int) -> float | None:
-    value = _known(attributes.private, source, 0x2005, creator, offset)
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
+    found = _known(attributes.private_numbers, source, 0x2005, creator, offset)
+    return found[0] if found else None
 
 
 def _first_number(item: Dataset, *keywords: str) -> float | None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from handlers.errors import VolumeError
 from handlers.model import Volume
 
+COLOUR_AXES = 4
+
 
 def values_of(volume: Volume) -> NDArray[Any]:
     """Return the values (slices, rows, columns).
@@ -20,6 +22,11 @@ def values_of(volume: Volume) -> NDArray[Any]:
     if volume.values is None:
         raise VolumeError(f"volume {volume.name} has no values; decode it before this step")
     return volume.values
+
+
+def is_colour(volume: Volume) -> bool:
+    """Say whether the values are red, green and blue, shape (slices, rows, columns, 3)."""
+    return volume.values is not None and volume.values.ndim == COLOUR_AXES
 
 
 def affine_of(volume: Volume) -> NDArray[np.float64]:

@@ -21,12 +21,9 @@ from pydicom.uid import (
     HTJ2K,
     JPEG2000,
     UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
-    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -43,9 +40,6 @@ from handlers.errors import PixelDataError
 from handlers.normalization.codestream import Codestream, codestream
 from handlers.normalization.pixel_layout import PixelLayout
 
-NATIVE = frozenset(
-    {"", ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
-)
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"  # Deflated Image Frame Compression; PS3.5 section A.4
 ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"  # PS3.5 section A.4.11
 
@@ -73,7 +67,7 @@ DECODERS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class DecodedFrame:
-    """Unsigned pixel cells (rows, columns) of one frame, who decoded it, and what its codestream says."""
+    """Unsigned cells (rows, columns) of one frame, of colour (rows, columns, 3); its decoder and stream."""
 
     cells: NDArray[Any]
     decoder: str
@@ -81,7 +75,7 @@ class DecodedFrame:
 
 
 def decode_frame(frame: bytes, layout: PixelLayout, transfer_syntax_uid: str) -> DecodedFrame:
-    """Decode one compressed frame of one sample per pixel.
+    """Decode one compressed frame; colour becomes red, green and blue.
 
     Raises:
         PixelDataError: no decoder for this transfer syntax, every decoder failed, or the
@@ -104,7 +98,8 @@ def decode_frame(frame: bytes, layout: PixelLayout, transfer_syntax_uid: str) ->
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # size and precision are compared here, not by pydicom
                 cells = decode(frame, layout, transfer_syntax_uid)
-            return DecodedFrame(cells.reshape(layout.rows, layout.columns), name, stream)
+            shape = (layout.rows, layout.columns) if layout.samples == 1 else layout.shape
+            return DecodedFrame(cells.reshape(shape), name, stream)
         except Exception as error:  # noqa: BLE001 - each C library fails in its own way; the next one is asked
             failures.append(f"{name}: {str(error) or type(error).__name__}")
     raise PixelDataError(
@@ -112,27 +107,57 @@ def decode_frame(frame: bytes, layout: PixelLayout, transfer_syntax_uid: str) ->
     )
 
 
+def native_colour(frame: bytes, layout: PixelLayout) -> NDArray[np.uint8]:
+    """Turn the cells of one frame that is not compressed into red, green and blue, (rows, columns, 3)."""
+    return _rgb(ExplicitVRLittleEndian, frame, layout)
+
+
 def _by_pydicom(plugin: str, frame: bytes, layout: PixelLayout, transfer_syntax_uid: str) -> NDArray[Any]:
+    encapsulated = encapsulate([frame], has_bot=False)
+    if layout.samples > 1:
+        return _rgb(transfer_syntax_uid, encapsulated, layout, plugin)
     buffer, properties = decoders.get_decoder(transfer_syntax_uid).as_buffer(
-        encapsulate([frame], has_bot=False),
+        encapsulated,
         index=0,
         decoding_plugin=plugin,
-        rows=layout.rows,
-        columns=layout.columns,
-        number_of_frames=1,
-        samples_per_pixel=1,
         photometric_interpretation="MONOCHROME2",
-        bits_allocated=layout.bits_allocated,
-        bits_stored=layout.bits_stored,
-        pixel_representation=int(layout.is_signed),
-        pixel_keyword="PixelData",
+        **_described(layout),
     )
     # A decoder returns cells as wide as the precision needs, not as BitsAllocated says.
     return np.frombuffer(buffer, dtype=f"<u{int(properties['bits_allocated']) // 8}")
 
 
+def _rgb(transfer_syntax_uid: str, frame: bytes, layout: PixelLayout, plugin: str = "") -> NDArray[np.uint8]:
+    """Decode one frame of three samples to red, green and blue (PS3.3 C.7.6.3.1.2)."""
+    described = {
+        **_described(layout),
+        "photometric_interpretation": layout.photometric,
+        "planar_configuration": layout.planar,
+    }
+    decoder = decoders.get_decoder(transfer_syntax_uid)
+    values, properties = decoder.as_array(frame, index=0, decoding_plugin=plugin, **described)
+    if properties["photometric_interpretation"] != "RGB":
+        raise PixelDataError(f"it is {properties['photometric_interpretation']}, not red, green and blue")
+    return values
+
+
+def _described(layout: PixelLayout) -> dict[str, Any]:
+    return {
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "number_of_frames": 1,
+        "samples_per_pixel": layout.samples,
+        "bits_allocated": layout.bits_allocated,
+        "bits_stored": layout.bits_stored,
+        "pixel_representation": int(layout.is_signed),
+        "pixel_keyword": "PixelData",
+    }
+
+
 def _by_simpleitk(frame: bytes, layout: PixelLayout, transfer_syntax_uid: str) -> NDArray[Any]:
     """Decode through a file that holds this frame alone, so that nothing but the codestream is applied."""
+    if layout.samples > 1:
+        raise PixelDataError("colour is left to the other decoders")
     sitk: Any = import_module("SimpleITK")  # not needed for most volumes, and large
 
     dataset = Dataset()
@@ -160,6 +185,8 @@ def _inflate(frame: bytes, layout: PixelLayout, _transfer_syntax_uid: str) -> ND
 
 
 def _as_cells(frame: bytes, layout: PixelLayout, _transfer_syntax_uid: str) -> NDArray[Any]:
+    if layout.samples > 1:
+        return native_colour(frame, layout)
     return np.frombuffer(frame, dtype=f"<u{layout.bits_allocated // 8}", count=layout.frame_cells)
 
 

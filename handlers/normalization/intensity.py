@@ -22,7 +22,7 @@ from handlers.model import (
 )
 from handlers.normalization import landmarks
 from handlers.normalization.cohort import cohort, manufacturer, model_for
-from handlers.normalization.decoded import values_of
+from handlers.normalization.decoded import is_colour, values_of
 from handlers.normalization.foreground import foreground
 from handlers.tables import table
 
@@ -64,6 +64,11 @@ class ScaleIntensity:
         return result
 
     def _scaled(self, volume: Volume) -> Volume:
+        if is_colour(volume):
+            facts = {"method": self.method}
+            message = f"{self.method} was left out: colour has no intensity to scale"
+            skipped = Finding("NRM-INT-001", Severity.WARN, message, Scope.VOLUME, volume.name, facts)
+            return replace(volume, findings=(*volume.findings, skipped))
         if self.method in FOREGROUND_METHODS:
             if volume.units != ARBITRARY:
                 raise _unfit(volume, f"{self.method!r} is for values without a unit")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from handlers import attributes
 from handlers.errors import VolumeError
 from handlers.model import AppliedStep, Finding, Frame, Scope, Severity, Volume
-from handlers.normalization.decoded import values_of
+from handlers.normalization.decoded import is_colour, values_of
 from handlers.normalization.quantitative import RealWorldMapping, quantitative_mappings
 from handlers.normalization.value_mapping import LookUpTable, Rescale, value_mapping
 from handlers.tables import table
@@ -60,7 +60,7 @@ class ModalityTransform:
 
 
 def apply_modality_transform(volume: Volume, *, mr_values: str = "displayed") -> Volume:
-    """Map stored values to modality units; padding becomes the background.
+    """Map stored values to modality units; padding becomes the background. Colour has no units and stays.
 
     Slope and intercept are those of each frame. The result is int16 when every slope is 1,
     every intercept whole and every value fits, otherwise float32 (computed in float64).
@@ -71,6 +71,8 @@ def apply_modality_transform(volume: Volume, *, mr_values: str = "displayed") ->
 
     Source: PS3.3 C.11.1, C.7.6.16.2.9; float32 holds whole numbers up to 2^24.
     """
+    if is_colour(volume):
+        return volume
     is_quantitative = volume.modality == "MR" and mr_values == "quantitative"
     found = quantitative_mappings(volume.frames) if is_quantitative else None
     if found is None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from handlers import attributes
 from handlers.errors import MalformedAttributeError
 from handlers.model import AppliedStep, Finding, Frame, Scope, Severity, Volume
+from handlers.normalization.decoded import is_colour
 from handlers.normalization.pixel_layout import FLOAT_BITS, PixelLayout, pixel_layout
 from handlers.tables import table
 
@@ -45,7 +46,7 @@ def mark_declared_padding(volume: Volume) -> Volume:
 
     Source: PS3.3 C.7.5.1.1.2.
     """
-    if volume.values is None:
+    if volume.values is None or is_colour(volume):
         return volume
     values = volume.values
     declared, findings = _declarations(volume)

@@ -15,8 +15,8 @@ from handlers import attributes
 from handlers.errors import PixelDataError
 from handlers.model import Instance
 from handlers.normalization.codestream import Codestream
-from handlers.normalization.decoding import NATIVE, decode_frame
-from handlers.normalization.pixel_layout import PixelLayout
+from handlers.normalization.decoding import decode_frame, native_colour
+from handlers.normalization.pixel_layout import UNCOMPRESSED, PixelLayout
 from handlers.normalization.pixel_source import PixelSource, open_pixels
 
 MOST_PADDING = 8  # bytes behind the last cell that some writers add, whatever the size of a row
@@ -26,6 +26,8 @@ MOST_LOOKED_AT = 1 << 20  # bytes behind the last cell that are looked at
 @dataclass(frozen=True, slots=True)
 class PixelCells:
     """Cells (rows, columns) of one frame as stored; unsigned, or float for float pixel data.
+
+    Of colour with three samples (rows, columns, 3): red, green and blue.
 
     `decoder` is "native" when nothing was compressed; then `stream` is None.
     """
@@ -42,7 +44,7 @@ def pixel_cells(instance: Instance, layout: PixelLayout, numbers: Sequence[int])
         PixelDataError: the file is cut short, damaged, or not decodable (ING-004).
     """
     with open_pixels(instance, native_bytes=layout.native_bytes) as source:
-        if instance.transfer_syntax_uid in NATIVE:
+        if instance.transfer_syntax_uid in UNCOMPRESSED:
             yield from _native(instance, layout, numbers, source)
         else:
             yield from _compressed(instance, layout, numbers, source)
@@ -71,7 +73,17 @@ def _native(
             kind = f"{'<' if source.is_little_endian else '>'}{'f' if layout.is_float else 'u'}{size}"
             read = np.frombuffer(source.read(first * size, layout.frame_cells * size), dtype=kind)
             cells = read.astype(read.dtype.newbyteorder("="), copy=False)
-        yield PixelCells(cells.reshape(layout.rows, layout.columns))
+        if layout.samples > 1:
+            yield PixelCells(_colour(cells, instance, layout))
+        else:
+            yield PixelCells(cells.reshape(layout.rows, layout.columns))
+
+
+def _colour(cells: NDArray[Any], instance: Instance, layout: PixelLayout) -> NDArray[np.uint8]:
+    try:
+        return native_colour(cells.tobytes(), layout)
+    except (ValueError, AttributeError) as error:
+        raise _failure(instance, f"its colour cannot be decoded: {error}") from error
 
 
 def _unpacked_bits(source: PixelSource, first: int, count: int) -> NDArray[Any]:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from handlers import attributes
 from handlers.errors import PixelDataError
 from handlers.model import Instance
 
+# Transfer syntaxes whose pixel data are cells, not codestreams; "" is one that is not stated.
+UNCOMPRESSED = frozenset(
+    {"", ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
+)
 FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 INTEGER_CELLS = (
     8,
@@ -17,6 +28,10 @@ INTEGER_CELLS = (
     32,
 )  # bits; 1 is bit-packed, all else is not allowed for pixel data (PS3.5 section 8.1.1)
 GREY = ("MONOCHROME1", "MONOCHROME2", "")  # "" is read as MONOCHROME2, as every viewer does
+PALETTE = "PALETTE COLOR"
+YBR_422 = "YBR_FULL_422"
+COLOURS = ("RGB", "YBR_FULL", YBR_422, "YBR_ICT", "YBR_RCT")  # three samples; PS3.3 C.7.6.3.1.2
+COLOUR_BITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,8 @@ class PixelLayout:
     """Shape and coding of the stored values of one instance.
 
     `stored_range` is what `bits_stored` bits can hold, whether or not the values reach it.
+    `photometric` is "" for grey; a frame of colour has `samples` 3, of a palette 1. `cells_per_pixel` is
+    that of pixel data that are not compressed: chrominance may be stored for every other pixel only.
     """
 
     rows: int
@@ -34,11 +51,25 @@ class PixelLayout:
     high_bit: int
     is_signed: bool
     is_float: bool
+    photometric: str = ""
+    samples: int = 1
+    planar: int = 0
+    cells_per_pixel: int = 1
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether a pixel becomes red, green and blue."""
+        return bool(self.photometric)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the values of one frame: (rows, columns), with 3 for colour."""
+        return (self.rows, self.columns, 3) if self.is_colour else (self.rows, self.columns)
 
     @property
     def frame_cells(self) -> int:
-        """Number of pixel cells in one frame."""
-        return self.rows * self.columns
+        """Number of pixel cells in one frame that is not compressed."""
+        return self.rows * self.columns * self.cells_per_pixel
 
     @property
     def native_bytes(self) -> int:
@@ -54,7 +85,12 @@ class PixelLayout:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """The smallest of int16, uint16, int32, int64 (or float32, float64) that holds every stored value."""
+        """The smallest of int16, uint16, int32, int64 (or float32, float64) that holds every stored value.
+
+        For colour uint8.
+        """
+        if self.is_colour:
+            return np.dtype(np.uint8)
         if self.is_float:
             return np.dtype(f"f{self.bits_allocated // 8}")
         low, high = self.stored_range
@@ -67,14 +103,13 @@ def pixel_layout(instance: Instance) -> PixelLayout:
 
     Raises:
         PixelDataError: no pixel data or an impossible shape (ING-004), illegal bits (PIX-001),
-            colour (PIX-006).
+            colour in a form that is not turned into red, green and blue (PIX-006).
         MalformedAttributeError: an attribute is no number.
 
     Source: PS3.3 C.7.6.3, PS3.5 section 8.
     """
     if not instance.pixel_keyword:
         raise _wrong(instance, "it holds no pixel data", "ING-004")
-    _refuse_colour(instance)
     frames = attributes.integer(instance, "NumberOfFrames")
     is_float = instance.pixel_keyword in FLOAT_BITS
     allocated, stored, high, is_signed = _float_bits(instance) if is_float else _integer_bits(instance)
@@ -87,19 +122,41 @@ def pixel_layout(instance: Instance) -> PixelLayout:
         high_bit=high,
         is_signed=is_signed,
         is_float=is_float,
+        **_colour(instance),
     )
+    _refuse_colour(instance, layout)
     if min(layout.rows, layout.columns, layout.frames) < 1:
         shape = f"{layout.frames} frames of {layout.rows} rows and {layout.columns} columns"
         raise _wrong(instance, f"its header claims {shape}", "ING-004")
     return layout
 
 
-def _refuse_colour(instance: Instance) -> None:
-    samples = attributes.integer(instance, "SamplesPerPixel")
+def _colour(instance: Instance) -> dict[str, Any]:
+    """Return what the header says of colour, as arguments of `PixelLayout`; nothing for grey."""
     photometric = (attributes.text(instance, "PhotometricInterpretation") or "").upper()
-    if (samples or 1) != 1 or photometric not in GREY:
-        kind = photometric or f"{samples} samples per pixel"
-        raise _wrong(instance, f"colour image ({kind}): not turned into a volume", "PIX-006")
+    samples = attributes.integer(instance, "SamplesPerPixel") or 1
+    if samples == 1 and photometric in GREY:
+        return {}
+    is_halved = photometric == YBR_422 and instance.transfer_syntax_uid in UNCOMPRESSED
+    return {
+        "photometric": photometric or f"{samples} samples per pixel",
+        "samples": samples,
+        "planar": attributes.integer(instance, "PlanarConfiguration") or 0,
+        "cells_per_pixel": samples - 1 if is_halved else samples,
+    }
+
+
+def _refuse_colour(instance: Instance, layout: PixelLayout) -> None:
+    """Refuse colour that is no red, green and blue of 8 bits, and none that becomes it."""
+    is_palette = layout.photometric == PALETTE and layout.samples == 1 and not layout.is_signed
+    if not layout.is_colour or is_palette:
+        return
+    bits = (layout.bits_allocated, layout.bits_stored, layout.is_signed)
+    if layout.photometric in COLOURS and layout.samples == 3 and bits == (COLOUR_BITS, COLOUR_BITS, False):
+        return
+    what = f"{layout.photometric}, {layout.samples} samples of {layout.bits_stored} bits"
+    reason = f"colour in a form that is not decoded ({what}); send it as RGB or YBR_FULL of 8 bits"
+    raise _wrong(instance, reason, "PIX-006")
 
 
 def _float_bits(instance: Instance) -> tuple[int, int, int, bool]:

@@ -26,17 +26,18 @@ def measure_values(volume: Volume) -> Volume:
     if not count:
         return replace(volume, measured={})
     ranks = {name: share * (count - 1) for name, share in PERCENTILES.items()}
-    if volume.values.dtype == np.int16:
+    if volume.values.dtype in (np.int16, np.uint8):
         return replace(volume, measured=_of_counts(_histogram(volume), count, ranks))
     values = volume.values.ravel() if volume.padding is None else volume.values[~volume.padding]
     return replace(volume, measured=_of_values(values, ranks))
 
 
 def _histogram(volume: Volume) -> NDArray[np.int64]:
-    """Count every int16 value from -32768 on, padding left out."""
+    """Count every value from -32768 on, padding left out."""
     counts = np.zeros(1 << 16, np.int64)
     for plane in values_of(volume):
-        counts += np.bincount(np.ascontiguousarray(plane).view(np.uint16).ravel(), minlength=1 << 16)
+        whole = np.ascontiguousarray(plane, dtype=np.int16)
+        counts += np.bincount(whole.view(np.uint16).ravel(), minlength=1 << 16)
     counts = np.roll(counts, 1 << 15)
     if (
         volume.padding is not None

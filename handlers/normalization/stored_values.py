@@ -16,18 +16,18 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from handlers.errors import PixelDataError
 from handlers.model import AppliedStep, Finding, Frame, Instance, Scope, Severity, Tile, Volume
 from handlers.normalization.codestream import Codestream
-from handlers.normalization.decoding import NATIVE
+from handlers.normalization.palette import through_palette
 from handlers.normalization.pixel_frames import PixelCells, pixel_cells
-from handlers.normalization.pixel_layout import PixelLayout, pixel_layout
+from handlers.normalization.pixel_layout import UNCOMPRESSED, PixelLayout, pixel_layout
 
 MAX_DECODED_BYTES = 4 << 30  # of a volume of compressed frames: nothing in the file bounds what it claims
 MAX_FRAME_BYTES = 1 << 30  # of one compressed frame
-BOUNDED_BY_FILE = NATIVE - {DeflatedExplicitVRLittleEndian}
+BOUNDED_BY_FILE = UNCOMPRESSED - {DeflatedExplicitVRLittleEndian}
 OVERLAY_GROUPS = range(0x6000, 0x6020, 2)  # PS3.3 C.9.2
 
 
 def decode_stored_values(volume: Volume) -> Volume:
-    """Fill `values` with the stored values of every frame, in slice order.
+    """Fill `values` with the stored values of every frame, in slice order; colour as red, green and blue.
 
     Each instance is opened once and each frame decoded once, into one array that is
     allocated only after every header was checked against the bytes present (or against
@@ -54,7 +54,7 @@ def decode_stored_values(volume: Volume) -> Volume:
         for number, cells in zip(wanted, pixel_cells(instance, layouts[path], wanted), strict=True):
             for index in places[path][number]:
                 part = _tile_of(cells, volume.frames[index].tile)
-                for code in _store(part, layouts[path], values[index]):
+                for code in _put(part, instance, layouts[path], values[index]):
                     strange[code].add(path)
             decoders.add(cells.decoder)
     step = AppliedStep("stored_values", {"dtype": str(dtype), "decoders": sorted(decoders)})
@@ -86,10 +86,10 @@ def _check_sizes(volume: Volume, layouts: Mapping[Path, PixelLayout]) -> None:
         raise PixelDataError(f"volume {volume.name} would decode to {claim}")
 
 
-def _shape(frame: Frame, layouts: Mapping[Path, PixelLayout]) -> tuple[int, int]:
-    """Return the rows and columns that a frame has in the volume."""
-    layout = layouts[frame.instance.path]
-    return (frame.tile.rows, frame.tile.columns) if frame.tile else (layout.rows, layout.columns)
+def _shape(frame: Frame, layouts: Mapping[Path, PixelLayout]) -> tuple[int, ...]:
+    """Return the shape that a frame has in the volume: (rows, columns), with 3 for colour."""
+    shape = layouts[frame.instance.path].shape
+    return (frame.tile.rows, frame.tile.columns, *shape[2:]) if frame.tile else shape
 
 
 def _tile_of(cells: PixelCells, tile: Tile | None) -> PixelCells:
@@ -106,6 +106,19 @@ def _file_size(instance: Instance) -> int:
         return instance.path.stat().st_size
     except OSError as error:
         raise _failure(instance, f"its file cannot be read: {error.strerror}") from error
+
+
+def _put(frame: PixelCells, instance: Instance, layout: PixelLayout, out: NDArray[Any]) -> list[str]:
+    """Write one frame into `out`; return codes of what is strange about it."""
+    if not layout.is_colour:
+        return _store(frame, layout, out)
+    if layout.samples > 1:
+        out[...] = frame.cells
+        return []
+    indices = np.empty(frame.cells.shape, np.uint16)
+    strange = _store(frame, layout, indices)
+    out[...] = through_palette(indices, instance)
+    return strange
 
 
 def _store(frame: PixelCells, layout: PixelLayout, out: NDArray[Any]) -> list[str]:

@@ -119,7 +119,7 @@ def _place(volume: Volume, index: int) -> Dataset:
     plane.ImagePositionPatient = [decimal(value) for value in position]
     plane.ImageOrientationPatient = [decimal(float(value)) for value in (*row, *column)]
     plane.PixelSpacing = [decimal(float(value)) for value in (between_rows, between_columns)]
-    plane.SliceLocation = decimal(position @ normal)
+    plane.SliceLocation = decimal(float(position @ normal))
     distance = abs(float(affine[:3, 2] @ normal))
     plane.SpacingBetweenSlices = decimal(distance)
     acquired = distance if volume.geometry is None else volume.geometry.spacing_mm[2]

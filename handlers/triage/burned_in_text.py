@@ -45,18 +45,19 @@ def burned_in_text(series: Series) -> list[Finding]:
 def _lit(volume: Volume, limits: Mapping[str, Any]) -> NDArray[np.bool_] | None:
     """Return where (nearly) all frames are lit, None when of the border nothing or too much is."""
     values = volume.values
-    if values is None or values.ndim != 3 or not values.size:
+    if values is None or not values.size:
         return None
     picked = np.unique(np.linspace(0, len(values) - 1, limits["frames"]).astype(int))
-    border = _border(values.shape[1:], limits["border"])
+    border = _border(values.shape[1:3], limits["border"])
     low, high = (volume.measured.get(key) for key in ("min", "max"))  # saves two passes over a large stack
     if low is None or high is None:
         low, high = float(values.min()), float(values.max())
     if not high > low:
         return None
-    counts = np.zeros(values.shape[1:], np.int32)
+    counts = np.zeros(values.shape[1:3], np.int32)
     for index in picked:
         lit = values[index] >= low + limits["brightness"] * (high - low)
+        lit = lit.any(axis=2) if lit.ndim == 3 else lit  # text may have any colour
         if volume.padding is not None:
             lit &= ~volume.padding[index]
         counts += lit

@@ -6,7 +6,6 @@ ING-013 names the malformed attributes, once.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -62,12 +61,12 @@ def items(source: Source, keyword: str) -> tuple[Dataset, ...]:
 
 
 def private_number(source: Source, group: int, creator: str, offset: int) -> float | None:
-    """Return a private element as a finite number; None when it is not there or is no number."""
+    """Return the first value of a private element as a finite number; None when there is none."""
     try:
-        number = float(private_text(source, group, creator, offset))
-    except ValueError:
+        found = attributes.private_numbers(source, group, creator, offset)
+    except MalformedAttributeError:
         return None
-    return number if math.isfinite(number) else None
+    return found[0] if found else None
 
 
 def private_text(source: Source, group: int, creator: str, offset: int) -> str:

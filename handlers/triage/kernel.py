@@ -9,12 +9,12 @@ from handlers import attributes
 from handlers.api import needs_values
 from handlers.model import Finding, Frame, Series, Severity, Volume
 from handlers.triage import header, kernel_table
+from handlers.triage.iterative import iterative_reconstruction
 from handlers.triage.noise_texture import noise_texture
 from handlers.triage.targets import measured, volume_finding
 
 CANON_CREATOR = "TOSHIBA_MEC_CT3"
 HOUNSFIELD = "[hnsf'U]"  # UCUM
-ITERATIVE_KEYWORDS = ("IterativeReconstructionMethod", "ReconstructionAlgorithm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +130,14 @@ def _read(volume: Volume) -> Kernel:
     frame = volume.frames[0]
     vendor = kernel_table.vendor(header.text(frame, "Manufacturer"))
     raw, source = _raw(frame, vendor)
+    method = kernel_table.iterative_method(raw[0], vendor) if raw else ""
+    iterative = iterative_reconstruction(frame, raw, vendor, method)
     if not raw:
-        return Kernel((), "", vendor, kernel_table.KernelClass(kernel_table.UNKNOWN), {})
-    verdict = kernel_table.classify(raw[0], vendor)
+        return Kernel((), "", vendor, kernel_table.KernelClass(kernel_table.UNKNOWN), iterative)
+    verdict = kernel_table.classify(" ".join(raw) if vendor == "philips" else raw[0], vendor)
     if verdict.name == kernel_table.UNKNOWN and (group := header.text(frame, "ConvolutionKernelGroup")):
         verdict = kernel_table.KernelClass(kernel_table.by_group(group), f"classified by its group {group}")
-    return Kernel(raw, source, vendor, verdict, _iterative(frame, raw, vendor))
+    return Kernel(raw, source, vendor, verdict, iterative)
 
 
 def _raw(frame: Frame, vendor: str) -> tuple[tuple[str, ...], str]:
@@ -148,14 +150,3 @@ def _raw(frame: Frame, vendor: str) -> tuple[tuple[str, ...], str]:
     if vendor == "canon" and (value := attributes.private(frame, 0x7005, CANON_CREATOR, 0x1B)):
         return (str(value).strip(),), f"{CANON_CREATOR} (7005,xx1B)"
     return (), ""
-
-
-def _iterative(frame: Frame, raw: tuple[str, ...], vendor: str) -> dict[str, str]:
-    """Return name and strength of the iterative reconstruction, as far as they are stated."""
-    found = {}
-    name = next((value for keyword in ITERATIVE_KEYWORDS if (value := header.text(frame, keyword))), "")
-    if name := name or kernel_table.iterative_method(raw[0], vendor):
-        found["name"] = name
-    if vendor == "siemens" and len(raw) > 1:
-        found["strength"] = raw[1]
-    return found

@@ -49,6 +49,8 @@ def classify(kernel: str, vendor_name: str) -> KernelClass:
     """Return the class that this vendor's table gives to the kernel."""
     entry: Mapping[str, Any] = table("kernels")["vendor"].get(vendor_name, {})
     code = " ".join(kernel.upper().split())
+    if prefix := entry.get("passed_over"):
+        code = re.sub(prefix, "", code) or code
     if doubtful := entry.get("ambiguous", {}).get(code):
         return KernelClass(doubtful["class"], doubtful["why"])
     for name in CLASSES:

@@ -41,7 +41,7 @@ def test_the_second_value_of_siemens_is_the_iterative_strength():
     fact = only(judged(["I31f", "3"])).evidence["kernel"]
     assert fact["raw"] == "I31f\\3"
     assert fact["class"] == "smooth"
-    assert fact["ir"] == {"name": "SAFIRE", "strength": "3"}
+    assert fact["ir"] == {"name": "SAFIRE", "strength": "3", "source": "ConvolutionKernel"}
 
 
 @pytest.mark.parametrize(
