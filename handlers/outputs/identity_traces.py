@@ -18,6 +18,7 @@ from handlers.outputs.pseudonyms import STANDARD_ROOT
 UID_FORM = re.compile(r"[0-9]+(?:\.[0-9]+){2,}")
 _UID_BYTES = re.compile(UID_FORM.pattern.encode("ascii"))
 MAX_DEPTH = 16
+_SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "æ": "ae", "ø": "oe"})
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -99,15 +100,24 @@ def _classes(headers: Iterable[Dataset]) -> set[str]:
 
 
 def _words_of(keyword: str, value: str, lists: Mapping[str, Any]) -> list[str]:
-    """Return what a value is looked for by: the words of a name, an identifier as a whole."""
-    found = [*_WORD.findall(folded(value)), *_WORD.findall(value.casefold())]
+    """Return what a value is looked for by: words of a name, an identifier as a whole, a date as it is written.
+
+    A name is looked for with and without its accents, spelt out (Mueller), and in one piece (ONeil).
+    """
+    spellings = (folded(value), value.casefold(), value.casefold().translate(_SPELT_OUT))
+    found = [word for spelling in spellings for word in _WORD.findall(spelling)]
     if keyword in lists["identifiers"]:
         found = ["".join(_WORD.findall(folded(value))), value.strip().casefold()]
     elif keyword == "PatientBirthDate":
-        found = [value.strip()]
+        year, month, day = value[:4], value[4:6], value[6:8]
+        found = [year + month + day, day + month + year, month + day + year] if day else []
     elif keyword in lists["places"]:
         found = [word for word in found if word not in lists["common_words"] and _names_a_place(word)]
-    elif keyword not in lists["persons"]:
+    elif keyword in lists["persons"]:
+        found += [
+            "".join(_WORD.findall(part)) for spelling in spellings for part in re.split(r"[\^=\s,]", spelling)
+        ]
+    else:
         return []
     return [word for word in found if len(word) >= (lists["min_word"] if word.isascii() else 2)]
 

@@ -374,6 +374,33 @@ def test_words_that_name_nobody_stay(text):
     assert image.FilterType == text
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Müller^Jörg", "Mueller"),
+        ("Müller^Jörg", "MULLER"),
+        ("Müller^Jörg", "joerg"),
+        ("O'Neil^Pat", "ONeil"),
+        ("O'Neil^Pat", "Neil"),
+        ("Meyer-Landrut^Eva", "meyerlandrut"),
+        ("Kim^Li", "dr kim"),
+        ("山田^太郎", "山田"),
+    ],
+)
+def test_a_name_is_found_however_it_is_written(name, text):
+    source = header(PatientName=name, ManufacturerModelName=text, SpecificCharacterSet="ISO_IR 192")
+    image, found = cleaned(source)
+    assert codes(found) == ["DEI-002"]
+    assert "ManufacturerModelName" not in image
+
+
+@pytest.mark.parametrize("text", ["1950-12-31", "31.12.1950", "12/31/1950", "born 19501231"])
+def test_a_date_of_birth_is_found_however_it_is_written(text):
+    image, found = cleaned(header(PatientBirthDate="19501231", ManufacturerModelName=text))
+    assert codes(found) == ["DEI-002"]
+    assert "ManufacturerModelName" not in image
+
+
 def test_an_identifier_that_stands_in_a_number_goes_as_well():
     image, found = cleaned(header(PatientID="471108", SeriesNumber="471108", AcquisitionNumber="4711"))
     (finding,) = found

@@ -16,6 +16,7 @@ from pydicom.uid import (
 
 import data
 from handlers.api import Deidentification, Recipe
+from handlers.model import Verdict
 from handlers.outputs.pseudonyms import Pseudonyms
 from runs import process
 
@@ -133,6 +134,19 @@ def test_private_elements_stay_by_option(tmp_path):
 def test_a_held_volume_has_none(tmp_path):
     result = process(series(FilterType="Ostertag"), tmp_path, wanted(tmp_path))
     assert "DEI-002" in result.codes
+    assert list(result.folder.rglob("*.dcm")) == []
+
+
+def test_a_name_in_the_pixels_themselves_leaves_no_image_of_the_volume(tmp_path):
+    datasets = series(bits_stored=16, intercept=0, pixel_representation=1)
+    written = bytearray(datasets[7].PixelData)
+    written[100:110] = b"Wilhelmine"
+    datasets[7].PixelData = bytes(written)
+    accepted = {f"HU-{number:03}": Verdict.ACCEPT for number in range(1, 10)}
+    result = process(datasets, tmp_path, wanted(tmp_path, policy=accepted))
+    (finding,) = [each for each in result.report["findings"] if each["code"] == "DEI-002"]
+    assert "PatientName" in finding["message"]
+    assert result.report["verdict"] == "QUARANTINE"
     assert list(result.folder.rglob("*.dcm")) == []
 
 
