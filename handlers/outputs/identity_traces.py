@@ -100,7 +100,7 @@ def _classes(headers: Iterable[Dataset]) -> set[str]:
 
 
 def _words_of(keyword: str, value: str, lists: Mapping[str, Any]) -> list[str]:
-    """Return what a value is looked for by: words of a name, an identifier as a whole, a date as it is written.
+    """Return what a value is looked for by: words of a name, an identifier whole, a date as it is written.
 
     A name is looked for with and without its accents, spelt out (Mueller), and in one piece (ONeil).
     """
