@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -102,11 +102,6 @@ def safe_private(creator: str, group: int, offset: int) -> bool:
         row["creator"] == creator and row["group"] == group and f"{offset:02X}" in row["offsets"]
         for row in table().get("safe_private", ())
     )
-
-
-def unknown_options(names: Iterable[str]) -> list[str]:
-    """Return those of `names` that are no options."""
-    return [name for name in names if name not in table()["options"]]
 
 
 @cache

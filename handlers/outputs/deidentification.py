@@ -29,18 +29,14 @@ from handlers.outputs.confidentiality import (
     table,
 )
 from handlers.outputs.derivation import DEIDENTIFYING, add_equipment, code
-from handlers.outputs.identity_traces import Traces, collect, elements
+from handlers.outputs.identity_traces import Traces, collect, elements, values_of
 from handlers.outputs.moved_dates import MovedDates
 from handlers.outputs.provenance import software_version
 from handlers.outputs.pseudonyms import STANDARD_ROOT, Pseudonyms, load
 
 REMOVED = "REMOVED"  # the dummy of texts: no word that triage could take for one of its own
 MAX_DEPTH = 16
-TEXTS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 DUMMIES = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT", "CS"})
-NUMBERS = frozenset({"DS", "IS"})
-BYTES = frozenset({"UN", "OB", "OW"})
-PIXELS = "PixelData"
 YES = "YES"
 DAYS = {"D": 1, "W": 7, "M": 30, "Y": 365}  # of the units of an age
 
@@ -58,6 +54,7 @@ class Deidentifier:
     options: tuple[str, ...]
     sources: Sequence[Dataset]
     met: dict[str, Counter[str]] = field(default_factory=dict)
+    named_by: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Look at the sources once.
@@ -102,10 +99,18 @@ class Deidentifier:
             raise VolumeError(message, code="DEI-002")
 
     def findings(self, volume: str) -> Iterator[Finding]:
-        """Yield what was met in all images: which attributes, how often; never their values."""
+        """Yield what was met in all images: which attributes, how often; never their values.
+
+        A name that was left is told by the attribute of the source that it comes from, and by a keyed
+        mark of the word.
+        """
         for number in sorted(self.met):
             severity, message = MESSAGES[number]
-            evidence = {"attributes": dict(sorted(self.met[number].items()))}
+            evidence: dict[str, object] = {"attributes": dict(sorted(self.met[number].items()))}
+            if number == "DEI-002":
+                evidence["named_by"] = [
+                    {"origin": origin, "mark": mark} for origin, mark in sorted(self.named_by)
+                ]
             yield Finding(number, severity, message, Scope.VOLUME, volume, evidence)
 
     def _note(self, number: str, what: str) -> None:
@@ -134,9 +139,11 @@ class Deidentifier:
         if action == KEEP:
             return self._kept(element)
         if action == NEW_UID:
-            return _with(element, [self.pseudonyms.uid(str(value)) for value in _list(element)])
+            return _with(element, [self.pseudonyms.uid(str(value)) for value in values_of(element)])
         if action == SHIFT:
-            moved = [self.dates.moved(element.keyword, element.VR, str(value)) for value in _list(element)]
+            moved = [
+                self.dates.moved(element.keyword, element.VR, str(value)) for value in values_of(element)
+            ]
             known = [value for value in moved if value]
             is_needed = self.rules.may_be_empty(element.keyword, is_top=depth == 0)
             return _with(element, known) if known or is_needed else None
@@ -153,11 +160,13 @@ class Deidentifier:
 
     def _kept(self, element: DataElement) -> DataElement | None:
         """Return an element that stays: a UID only if the standard's, an age only up to a limit."""
-        if element.VR == "UI" and not all(str(value).startswith(STANDARD_ROOT) for value in _list(element)):
+        if element.VR == "UI" and not all(
+            str(value).startswith(STANDARD_ROOT) for value in values_of(element)
+        ):
             self._note("DEI-003", element.keyword)
             return None
         if element.keyword == "PatientAge":
-            ages = [age for value in _list(element) if (age := _capped(str(value).strip()))]
+            ages = [age for value in values_of(element) if (age := _capped(str(value).strip()))]
             return _with(element, ages) if ages else None
         return copy.deepcopy(element)
 
@@ -168,29 +177,16 @@ class Deidentifier:
                 for each in element.value:
                     self._remove_traces(each, depth + 1)
                 continue
-            number = self._trace(element)
-            if not number:
+            hit = self.traces.in_element(element)
+            if hit is None:
                 continue
-            self._note(number, element.keyword or str(element.tag))
+            self._note(hit.code, element.keyword or str(element.tag))
+            if hit.origin:
+                self.named_by.add((hit.origin, self.pseudonyms.mark(hit.word)))
             if self.rules.may_be_empty(element.keyword, is_top=depth == 0):
                 item[element.tag] = _with(element, [])
             else:
                 del item[element.tag]
-
-    def _trace(self, element: DataElement) -> str:
-        """Return the code of what an element still says: a name (DEI-002), a UID (DEI-003), "" for none."""
-        if element.VR in BYTES and element.keyword != PIXELS:
-            content = bytes(element.value or b"")
-            values = [content.decode(coding, "ignore") for coding in ("utf-8", "latin-1", "utf-16-le")]
-        elif element.VR in NUMBERS:
-            return "DEI-002" if any(self.traces.is_number(str(value)) for value in _list(element)) else ""
-        elif element.VR in TEXTS:
-            values = [str(value) for value in _list(element)]
-        else:
-            return ""
-        if any(self.traces.in_text(value) for value in values):
-            return "DEI-002"
-        return "DEI-003" if any(self.traces.uid_in_text(value) for value in values) else ""
 
     def _sign(self, result: Dataset) -> None:
         """Say what was done, where the standard wants it. Source: PS3.15 E.1.1, PS3.3 C.7.1.1."""
@@ -270,12 +266,6 @@ def _capped(age: str) -> str:
     limit = table()["patient"]["max_age_years"]
     days = int(age[:3]) * DAYS[age[3]]
     return f"{limit + 1:03}Y" if days >= (limit + 1) * DAYS["Y"] else age
-
-
-def _list(element: DataElement) -> list[object]:
-    if element.is_empty:
-        return []
-    return list(element.value) if element.VM > 1 else [element.value]
 
 
 def _with(element: DataElement, values: Sequence[object]) -> DataElement:

@@ -22,12 +22,44 @@ _SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å"
 _WORD = re.compile(r"[^\W_]+")
 
 
+NAMED, REFERRED = "DEI-002", "DEI-003"
+TEXTS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+NUMBERS = frozenset({"DS", "IS"})
+BYTES = frozenset({"UN", "OB", "OW"})
+PIXELS = "PixelData"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A trace that was found: its finding code, and of a name the word and the keyword that it comes from."""
+
+    code: str
+    origin: str = ""
+    word: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Traces:
     """Words, identifiers and UIDs of the sources; each word and identifier with the keyword it came from."""
 
     words: Mapping[str, str] = field(default_factory=dict)
     uids: frozenset[str] = frozenset()
+
+    def in_element(self, element: DataElement) -> Hit | None:
+        """Return the first trace in the values of an element, pixels left out; None where there is none.
+
+        Numbers count only when they are an identifier as a whole, and a long one.
+        """
+        if element.VR in NUMBERS:
+            shortest = table()["traces"]["min_bytes"]
+            numbers = (str(value).strip() for value in values_of(element))
+            found = [each for each in numbers if len(each) >= shortest and each in self.words]
+            return Hit(NAMED, self.words[found[0]], found[0]) if found else None
+        texts = _texts(element)
+        for text in texts:
+            if named := self.in_text(text):
+                return Hit(NAMED, named[1], named[0])
+        return Hit(REFERRED) if any(self.uid_in_text(text) for text in texts) else None
 
     def in_text(self, text: str) -> tuple[str, str] | None:
         """Return (word, keyword of its origin) of the first trace in a value; None where there is none.
@@ -43,11 +75,6 @@ class Traces:
             if word in found or word == joined or (len(word) >= limits["min_inside"] and word in joined):
                 return word, origin
         return None
-
-    def is_number(self, text: str) -> bool:
-        """Say whether a number is one of the identifiers, and too long to be so by chance."""
-        number = text.strip()
-        return len(number) >= table()["traces"]["min_bytes"] and number in self.words
 
     def uid_in_text(self, text: str) -> bool:
         """Say whether a UID of the sources stands in a text."""
@@ -74,6 +101,23 @@ def _stands_in(content: bytes, wanted: bytes, *, is_number: bool) -> bool:
     return (
         not is_number or re.search(rb"(?<![0-9.])" + re.escape(wanted) + rb"(?![0-9.])", content) is not None
     )
+
+
+def values_of(element: DataElement) -> list[object]:
+    """Return the values of an element; none where it is empty."""
+    if element.is_empty:
+        return []
+    return list(element.value) if element.VM > 1 else [element.value]
+
+
+def _texts(element: DataElement) -> list[str]:
+    """Return what can be read in an element, bytes in every encoding that names are written in."""
+    if element.VR in TEXTS:
+        return [str(value) for value in values_of(element)]
+    if element.VR in BYTES and element.keyword != PIXELS:
+        content = bytes(element.value or b"")
+        return [content.decode(coding, "ignore") for coding in ("utf-8", "latin-1", "utf-16-le")]
+    return []
 
 
 def collect(headers: Iterable[Dataset], rules: Rules) -> Traces:

@@ -362,7 +362,10 @@ def test_a_name_that_is_left_is_taken_out_and_holds(keyword, text):
     (finding,) = found
     assert (finding.code, finding.severity) == ("DEI-002", Severity.REVIEW)
     assert finding.evidence["attributes"] == {keyword: 1}
-    assert text not in finding.message
+    (named_by,) = finding.evidence["named_by"]
+    assert named_by["origin"] in {"PatientName", "PatientID", "InstitutionName"}
+    assert re.fullmatch("[0-9a-f]{8}", named_by["mark"])
+    assert text not in f"{finding.message}{finding.evidence}"
     assert not image.get(keyword)
 
 
