@@ -52,11 +52,12 @@ class Plan:
 
 def images(plan: Plan) -> Iterator[tuple[Dataset, NDArray[np.int16]]]:
     """Yield one image per slice, without file meta, and its stored values of shape (rows, columns)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom quotes a malformed value, which may be a patient's
-        for index, plane in enumerate(plan.values):
-            stored = plan.encoding.stored(plane)
-            yield _image(plan, index, stored), stored
+    for index, plane in enumerate(plan.values):
+        stored = plan.encoding.stored(plane)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom quotes a malformed value, which may be a patient's
+            image = _image(plan, index, stored)
+        yield image, stored
 
 
 def _image(plan: Plan, index: int, stored: NDArray[np.int16]) -> Dataset:
