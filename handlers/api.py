@@ -62,6 +62,20 @@ class ContrastOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Deidentification:
+    """How derived images are de-identified; without a key they are not.
+
+    `key_file`: the file of the key that pseudonyms are computed with. `key_id`: which key that is, so
+    that a result tells it; the key itself stands nowhere. `options`: of PS3.15 E.3, by the names that
+    `conf/confidentiality.toml` gives them.
+    """
+
+    key_file: str = ""
+    key_id: str = ""
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """How a profile wants its volumes; the defaults are the built-in profile `default`.
 
@@ -85,6 +99,9 @@ class Recipe:
     `target_phase`: cardiac phase ("75%", "300ms") of which the nearest volume alone is taken; "" takes all.
     `suv`: uptake value of PET: "bw", "lbm" or "bsa" (PET-001 where there is none); "none" leaves Bq/ml.
     `mr_values`: "displayed", or "quantitative": real-world units, or the scale of the scanner (MRS-004).
+    `derived_dicom`: also write CT and MR volumes as derived single-frame images.
+    `deidentified_originals`: also write the images as acquired, de-identified.
+    `deidentification`: whether and how these images, and the derived ones, are de-identified.
     `sidecar_attributes`: DICOM keywords that the sidecar holds beyond its own; free text warns (LEAK-001).
     `contrast`: what else is asked for the contrast phase.
     `policy`: finding code -> verdict, instead of the verdict of its severity.
@@ -116,6 +133,9 @@ class Recipe:
     labels: bool = False
     bias_field: bool = False
     models: tuple[NormModel, ...] = ()
+    derived_dicom: bool = False
+    deidentified_originals: bool = False
+    deidentification: Deidentification = field(default_factory=Deidentification)
     sidecar_attributes: tuple[str, ...] = ()
     policy: Mapping[str, Verdict] = field(default_factory=dict)
     rules: tuple[str, ...] = ()

@@ -292,13 +292,17 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One file that was written, relative to the folder of the revision."""
+    """One file that was written, relative to the folder of the revision.
+
+    `findings` are what its writer noticed; the handler notes them, and takes them off.
+    """
 
     kind: str
     path: Path
     volume: int | None = None
     sha256: str = ""
     size_bytes: int = 0
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,15 @@ from handlers.model import Finding, Outcome, Product, Scope, Series, Severity, V
 from handlers.normalization.labels import PlaceLabels
 from handlers.normalization.pipeline import to_canonical, to_modality_units
 from handlers.normalization.statistics import measure_values
-from handlers.outputs import nifti, preview, report, report_page, sidecar
+from handlers.outputs import (
+    deidentified_originals,
+    derived_dicom,
+    nifti,
+    preview,
+    report,
+    report_page,
+    sidecar,
+)
 from handlers.outputs.folder import published
 from handlers.outputs.number_format import set_number_format
 from handlers.outputs.provenance import provenance
@@ -38,11 +46,15 @@ WRITERS: tuple[tuple[str, Writer], ...] = (
     ("nifti", nifti.write),
     ("sidecar", sidecar.write),
     ("preview", preview.write),
+    ("derived-dicom", derived_dicom.write),
+    ("deidentified-originals", deidentified_originals.write),
 )
 REPORTS: tuple[tuple[str, Writer], ...] = (("report", report.write), ("report-page", report_page.write))
 ACCEPTED = (Verdict.ACCEPT, Verdict.ACCEPT_WARN)
 # Products that must not stay when a volume turns out not to be accepted after all.
-VALUE_PRODUCTS = frozenset({"nifti", "companion", "padding_mask", "sidecar"})
+VALUE_PRODUCTS = frozenset(
+    {"nifti", "companion", "padding_mask", "sidecar", derived_dicom.KIND, deidentified_originals.KIND}
+)
 # Steps after which every value is still one that was measured.
 VALUE_PRESERVING_STEPS = frozenset({"placement", "reorient"})
 SHARED_POSITION = "SPL-003"
@@ -238,7 +250,9 @@ def _write(work: _Work, writers: Iterable[tuple[str, Writer]], outcome: Outcome)
     for name, writer in writers:
         volume = outcome.volumes[0] if is_per_volume(writer) else None
         stage = partial(writer, outcome, work.folder)
-        work.products += _guarded(work, stage, volume, writer=name) or []
+        for product in _guarded(work, stage, volume, writer=name) or []:
+            work.note(product.findings)
+            work.products.append(replace(product, findings=()))
 
 
 def _withdraw(work: _Work, volume: Volume) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 # Every table that can change a verdict or a value.
 NAMES = (
-    "aorta", "cohorts", "gating", "geometry", "hounsfield", "kernels", "pet", "phases", "privacy",
-    "private_tags", "projections", "windows",
+    "aorta", "cohorts", "confidentiality", "derived", "gating", "geometry", "hounsfield", "kernels", "pet",
+    "phases", "privacy", "private_tags", "projections", "windows",
 )  # fmt: skip
 SHORT = 12  # hexadecimal digits of a digest that tell two tables apart
 

@@ -271,10 +271,29 @@ def _mistakes_between_keys(tables: Any) -> Iterator[str]:
             if name not in names:
                 there_are = ", ".join(sorted(set(names))) or "none"
                 yield f"{label}: destination {name!r} is not defined; there are: {there_are}"
+        yield from _mistakes_of_secrecy(label, route, destinations, profiles)
         profile = route.get("profile", "default")
         if isinstance(profile, str) and profile not in known:
             yield f"{label}: profile {profile!r} is not defined; there are: {', '.join(sorted(known))}"
     yield from _mistakes_of_access(tables)
+
+
+def _mistakes_of_secrecy(label: str, route: Any, destinations: Any, profiles: Any) -> Iterator[str]:
+    """Look whether a route with de-identified images would send beside them what holds the identity."""
+    keys = profiles.get(route.get("profile")) if isinstance(profiles, dict) else None
+    keys = keys.model_dump() if isinstance(keys, Profile) else keys
+    if not isinstance(keys, dict) or not _is_true(keys.get("deidentify")):
+        return
+    send = route.get("send", ("outputs", "report"))
+    if isinstance(send, (list, tuple)) and list(send) != ["outputs"]:
+        yield f'{label}: its profile de-identifies; set send = ["outputs"], since all else holds names'
+    named = route.get("destinations", ())
+    for table in destinations if isinstance(named, (list, tuple)) else ():
+        if table.get("name") in named and table.get("kind") != "dicom":
+            yield (
+                f"{label}: its profile de-identifies, and destination {table.get('name')!r} is not of kind "
+                '"dicom": other files hold the UIDs of the source'
+            )
 
 
 def _mistakes_of_access(tables: Any) -> Iterator[str]:

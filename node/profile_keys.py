@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from node.keywords import sidecar_keyword
 
 VerdictName = Literal["ACCEPT", "ACCEPT_WARN", "QUARANTINE", "REJECT"]
+DeidentifyOption = Literal["modified-dates", "patient-characteristics", "device-identity", "safe-private"]
 Spacing = Annotated[float, Field(ge=0)]
 
 
@@ -45,12 +46,27 @@ class Profile(Section):
     frequency_bins: Annotated[int, Field(ge=0, le=1000)] = 0
     labels: bool = False
     bias_field: bool = False
+    derived_dicom: bool = False
+    deidentified_originals: bool = False
+    deidentify: bool = False
+    deidentify_key_file: str = ""
+    deidentify_options: tuple[DeidentifyOption, ...] = ("modified-dates",)
     sidecar_attributes: tuple[Annotated[str, AfterValidator(sidecar_keyword)], ...] = ()
     policy: dict[str, VerdictName] = Field(default_factory=dict)
     rules: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     writers: tuple[str, ...] = ()
     handler: str = ""
+
+    @model_validator(mode="after")
+    def _deidentify_what_is_written(self) -> Profile:
+        if self.deidentify and not self.deidentify_key_file:
+            raise ValueError("deidentify needs a deidentify_key_file")
+        if self.deidentify and not (self.derived_dicom or self.deidentified_originals):
+            raise ValueError("deidentify needs derived_dicom = true or deidentified_originals = true")
+        if self.deidentified_originals and not self.deidentify:
+            raise ValueError("deidentified_originals needs deidentify = true")
+        return self
 
     @property
     def model_kinds(self) -> frozenset[str]:

@@ -9,10 +9,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from handlers.api import ContrastOptions, Recipe
+from handlers.api import ContrastOptions, Deidentification, Recipe
 from handlers.model import NormModel, Verdict
 from node.config import Config
 from node.errors import ConfigError
+from node.profile_keys import Profile
 
 DEFAULT_PROFILE = "default"
 
@@ -48,7 +49,7 @@ def recipe_of(
         need_phase=keys.need_phase,
         presentation_intent=keys.presentation_intent,
         crop_region=keys.crop_region,
-        leaves_hospital=keys.leaves_hospital,
+        leaves_hospital=keys.leaves_hospital or keys.deidentify,
         target_phase=keys.target_phase,
         suv=keys.suv,
         mr_values=keys.mr_values,
@@ -65,6 +66,9 @@ def recipe_of(
         labels=keys.labels,
         bias_field=keys.bias_field,
         models=tuple(_model(each) for each in models),
+        derived_dicom=keys.derived_dicom,
+        deidentified_originals=keys.deidentified_originals,
+        deidentification=_deidentification(profile, keys),
         sidecar_attributes=keys.sidecar_attributes,
         policy={code: Verdict(verdict) for code, verdict in keys.policy.items()},
         rules=keys.rules,
@@ -72,6 +76,20 @@ def recipe_of(
         writers=keys.writers,
         release=release,
     )
+
+
+def _deidentification(profile: str, keys: Profile) -> Deidentification:
+    """Return how a profile de-identifies: which key, never the key itself."""
+    if not keys.deidentify:
+        return Deidentification()
+    from handlers.outputs.pseudonyms import load
+
+    file = keys.deidentify_key_file
+    try:
+        key_id = load(Path(file)).key_id
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"profile.{profile}.deidentify_key_file: {file}: {error}"]) from None
+    return Deidentification(file, key_id, tuple(sorted(set(keys.deidentify_options))))
 
 
 def _model(row: Mapping[str, Any]) -> NormModel:
@@ -101,6 +119,9 @@ def recorded_recipe(recorded: Mapping[str, Any], config: Config) -> Recipe:
         raise ConfigError(
             [f"recipe: contrast.classifier: no profile of this configuration runs {' '.join(command)!r}"]
         )
+    key_file = recipe.deidentification.key_file
+    if key_file and key_file not in {keys.deidentify_key_file for keys in config.profiles.values()}:
+        raise ConfigError([f"recipe: deidentification: no profile of this configuration uses {key_file!r}"])
     return recipe
 
 

@@ -13,6 +13,10 @@ from node.registry.history import record
 from node.registry.schema import Delivery
 from node.registry.states import DeliveryState, move_delivery
 
+NOT_TAKEN = (
+    "OUT-003"  # the finding code of it; a report is written before anything is sent, so the history keeps it
+)
+
 
 def attempted(connection: Connection, delivery_id: int, error: str, due_at: datetime, now: datetime) -> bool:
     """Note an attempt that failed, and when the next is due; False when no further one is wanted."""
@@ -20,7 +24,9 @@ def attempted(connection: Connection, delivery_id: int, error: str, due_at: date
     if row.state != DeliveryState.PENDING:
         return False
     _update(connection, delivery_id, attempts=row.attempts + 1, error=error, due_at=due_at)
-    _record(connection, row, "delivery.attempt", now, error=error, attempts=row.attempts + 1)
+    _record(
+        connection, row, "delivery.attempt", now, finding=NOT_TAKEN, error=error, attempts=row.attempts + 1
+    )
     return True
 
 
@@ -53,7 +59,7 @@ def failed(connection: Connection, delivery_id: int, error: str, now: datetime) 
     if row.state != DeliveryState.PENDING:
         return
     _move(connection, row, DeliveryState.FAILED, attempts=row.attempts + 1, error=error)
-    _record(connection, row, "delivery.failed", now, error=error)
+    _record(connection, row, "delivery.failed", now, finding=NOT_TAKEN, error=error)
 
 
 def retry(connection: Connection, delivery_id: int, now: datetime) -> None:

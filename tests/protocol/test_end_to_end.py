@@ -151,6 +151,40 @@ def test_originals_arrive_at_storescp_and_orthanc_with_identical_data_sets(tmp_p
             assert len(reports) == 2
 
 
+@pytest.mark.parametrize("is_secret", [False, True])
+def test_derived_images_arrive_at_storescp_and_deidentified_ones_alone(
+    tmp_path: Path, is_secret: bool
+) -> None:
+    who = {"PatientName": "Ostertag^Wilhelmine", "PatientID": "4711-0815", "BurnedInAnnotation": "NO"}
+    datasets = data.ct_series(slices=12, rows=32, columns=32, **who)
+    data.write(datasets, tmp_path / "study")
+    (tmp_path / "key").write_text("k" * 32)
+    profile: dict[str, object] = {"derived_dicom": True}
+    if is_secret:
+        profile |= {"deidentify": True, "deidentify_key_file": str(tmp_path / "key")}
+    scp_port = free_port()
+    pacs = {"name": "pacs", "kind": "dicom", "host": "127.0.0.1", "port": scp_port, "called_aet": "STORESCP"}
+    with StoreSCP(tmp_path / "received", scp_port) as scp:
+        tables = FAST | {
+            "destination": [pacs],
+            "profile": {"out": profile},
+            "route": [{"name": "all", "profile": "out", "destinations": ["pacs"], "send": ["outputs"]}],
+        }
+        with TemporaryNode(tables, folder=tmp_path / "node") as node:
+            send_with("storescu", tmp_path / "study", node.port)
+            await_end_states(node, series=1, deliveries=1)
+        received = sorted(scp.datasets().values(), key=lambda image: image.InstanceNumber)
+        contents = [path.read_bytes() for path in (scp.folder / "in").iterdir()]
+    assert [image.ImagePositionPatient for image in received] == [
+        each.ImagePositionPatient for each in datasets
+    ]
+    assert {image.ImageType[0] for image in received} == {"DERIVED"}
+    told = [content for content in contents if b"Ostertag" in content]
+    assert len(told) == (0 if is_secret else 12)
+    study = {image.StudyInstanceUID for image in received}
+    assert (study == {datasets[0].StudyInstanceUID}) is not is_secret
+
+
 def test_a_late_instance_makes_revision_two_with_all_slices(tmp_path: Path) -> None:
     datasets = data.ct_series(slices=12, rows=32, columns=32)
     data.write(datasets[:11], tmp_path / "first")

@@ -108,6 +108,46 @@ def test_each_mistake_between_keys_is_told_once(mistakes_of):
     ]
 
 
+DEIDENTIFYING = """
+    [[destination]]
+    name = "files"
+    kind = "folder"
+    path = "/srv/a"
+    [[destination]]
+    name = "outside"
+    kind = "dicom"
+    host = "h"
+    port = 104
+    called_aet = "OUT"
+    [profile.out]
+    derived_dicom = true
+    deidentify = true
+    deidentify_key_file = "/etc/key"
+    [[route]]
+    name = "research"
+    profile = "out"
+"""
+
+
+def test_a_deidentifying_route_sends_nothing_that_holds_the_identity(mistakes_of):
+    found = mistakes_of(DEIDENTIFYING + 'destinations = ["files", "outside"]')
+    assert found == [
+        "route 'research': its profile de-identifies; set send = [\"outputs\"], since all else holds names",
+        (
+            "route 'research': its profile de-identifies, and destination 'files' is not of kind \"dicom\": "
+            "other files hold the UIDs of the source"
+        ),
+    ]
+
+
+def test_a_deidentifying_route_to_dicom_alone_is_in_order(mistakes_of):
+    right = DEIDENTIFYING + 'destinations = ["outside"]\nsend = ["outputs"]'
+    assert mistakes_of(right + '\n[profile.wrong]\norientation = "XYZ"') != []
+    assert not [
+        each for each in mistakes_of(right + '\n[profile.wrong]\norientation = "XYZ"') if "route" in each
+    ]
+
+
 def test_a_profile_with_a_mistake_still_counts_as_defined(mistakes_of):
     found = mistakes_of("""
         [profile.lung]

@@ -15,7 +15,7 @@ CODE = re.compile(r'"([A-Z]{3,4}(?:-[A-Z]{2,4})?-\d{3})"')
 PUBLISHED = (
     *(f"ING-{n:03}" for n in range(1, 14)), *(f"TRI-SC-{n:03}" for n in (1, 2, 3)), *(f"TRI-OBJ-{n:03}" for n in range(1, 5)),
     "TRI-LOC-001", "TRI-LOC-002", *(f"TRI-DER-{n:03}" for n in range(1, 7)), *(f"DEI-BIA-{n:03}" for n in (1, 2, 3, 4)),
-    "DEI-FACE-001",
+    "DEI-FACE-001", *(f"DEI-{n:03}" for n in range(1, 7)),
     *(f"LOS-{n:03}" for n in (1, 2, 3)), *(f"MOD-{n:03}" for n in (1, 2, 3)), *(f"SPL-{n:03}" for n in range(1, 10)),
     *(f"GEO-{n:03}" for n in range(1, 22)), *(f"CON-{n:03}" for n in range(1, 12)), *(f"GAT-{n:03}" for n in range(1, 12)),
     *(f"RSP-{n:03}" for n in range(1, 5)), *(f"KER-{n:03}" for n in range(1, 7)), *(f"MAM-{n:03}" for n in range(1, 11)),
@@ -23,7 +23,7 @@ PUBLISHED = (
     *(f"USX-{n:03}" for n in (1, 2, 3)), *(f"MRS-{n:03}" for n in range(1, 5)), "PRV-TAG-001", "PRV-TAG-002",
     *(f"PIX-{n:03}" for n in range(1, 6)), *(f"PAD-{n:03}" for n in (1, 2, 3)), "RSC-001", "RSC-002", *(f"POL-{n:03}" for n in range(1, 5)),
     "NRM-ORI-001", "NRM-TLT-001", "NRM-GAP-001", "NRM-RES-001", "NRM-RES-002", "NRM-RES-003", "NRM-CLP-001", "NRM-INT-001",
-    "NRM-INT-002", "NRM-ERR-001", "NRM-ERR-002", "TRI-ERR-001", "VOI-001", "VOI-002", *(f"OUT-{n:03}" for n in range(1, 5)),
+    "NRM-INT-002", "NRM-ERR-001", "NRM-ERR-002", "TRI-ERR-001", "VOI-001", "VOI-002", *(f"OUT-{n:03}" for n in range(1, 7)),
 )  # fmt: skip
 
 

@@ -236,6 +236,24 @@ def test_a_delivery_counts_its_attempts(repository):
     assert (row["delivered"], row["error"]) == (["v0.nii.gz", "report.json"], None)
 
 
+def findings_of(repository):
+    return [(row["name"], row["details"].get("finding")) for row in rows(repository.engine, "event")]
+
+
+def test_the_history_of_a_delivery_that_failed_bears_the_code_of_that(repository):
+    finished(repository)
+    repository.delivery_attempt(1, error="refused", due_at=after(60), now=after(9))
+    assert findings_of(repository)[-1] == ("delivery.attempt", "OUT-003")
+    repository.delivery_failed(1, error="too old", now=after(700_000))
+    assert findings_of(repository)[-1] == ("delivery.failed", "OUT-003")
+
+
+def test_the_history_of_a_delivery_that_went_well_does_not(repository):
+    finished(repository)
+    repository.delivery_done(1, delivered=["v0.nii.gz"], now=after(9))
+    assert "OUT-003" not in [code for _, code in findings_of(repository)]
+
+
 def test_a_delivery_that_was_given_up_can_be_retried_and_is_new_again(repository):
     finished(repository)
     repository.delivery_failed(1, error="too old", now=after(700_000))
