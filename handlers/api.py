@@ -92,6 +92,7 @@ class Recipe:
     `fill_missing`: fill an interior gap by linear interpolation (GEO-005) when it is small enough.
     `resample_variable`: resample unevenly spaced slices to an even grid (GEO-006).
     `accept_kernels`: classes that the profile takes (smooth, medium, sharp, unknown); empty takes all.
+    `soften_kernel`: class of kernel ("smooth", "medium") that sharper CT is smoothed to; "" does not.
     `need_phase`: a volume without a contrast phase is held (CON-002).
     `presentation_intent`: "FOR PRESENTATION" or "FOR PROCESSING" alone is taken (MAM-005); "" takes both.
     `crop_region`: crop ultrasound to its B-mode region.
@@ -118,6 +119,7 @@ class Recipe:
     fill_missing: bool = False
     resample_variable: bool = False
     accept_kernels: tuple[str, ...] = ()
+    soften_kernel: str = ""
     need_phase: bool = False
     presentation_intent: str = ""
     crop_region: bool = False

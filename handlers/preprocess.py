@@ -21,9 +21,20 @@ import numpy as np
 from handlers.api import Recipe, TriageRule, Writer, is_on_values, is_per_volume, load
 from handlers.errors import HandlerError
 from handlers.findings import CODES
-from handlers.model import Finding, Outcome, Product, Scope, Series, Severity, Verdict, Volume
+from handlers.model import (
+    Finding,
+    Outcome,
+    Product,
+    Scope,
+    Series,
+    Severity,
+    Verdict,
+    Volume,
+    volume_facts,
+)
 from handlers.normalization.labels import PlaceLabels
 from handlers.normalization.pipeline import to_canonical, to_modality_units
+from handlers.normalization.softening import SoftenKernel
 from handlers.normalization.statistics import measure_values
 from handlers.outputs import (
     deidentified_originals,
@@ -189,6 +200,9 @@ def _judge_contrast(work: _Work, volume: Volume) -> None:
 
 
 def _canonical(work: _Work, volume: Volume) -> Volume:
+    if work.recipe.soften_kernel and volume.modality == "CT":
+        kernel = volume_facts(work.findings, volume).get("kernel", {})
+        volume = SoftenKernel(work.recipe.soften_kernel, str(kernel.get("class", "")))(volume)
     canonical = to_canonical(volume, work.recipe)
     if work.recipe.labels:
         canonical = PlaceLabels(work.series.labels)(canonical)

@@ -29,6 +29,7 @@ class Profile(Section):
     fill_missing: bool = False
     resample_variable: bool = False
     accept_kernels: tuple[Literal["smooth", "medium", "sharp", "unknown"], ...] = ()
+    soften_kernel: Literal["", "smooth", "medium"] = ""
     need_phase: bool = False
     contrast_from_image: bool = False
     contrast_calibration: str = ""

@@ -46,6 +46,7 @@ def recipe_of(
         fill_missing=keys.fill_missing,
         resample_variable=keys.resample_variable,
         accept_kernels=tuple(keys.accept_kernels),
+        soften_kernel=keys.soften_kernel,
         need_phase=keys.need_phase,
         presentation_intent=keys.presentation_intent,
         crop_region=keys.crop_region,

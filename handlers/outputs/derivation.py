@@ -13,7 +13,7 @@ from handlers.model import Instance, Volume
 from handlers.outputs.slices import Placement
 
 LOSSY = "01"
-# Steps of the pipeline that move values to other places, as codes of PS3.16 CID 7203.
+# Steps of the pipeline that make another picture, as codes of PS3.16 CID 7203.
 _RESAMPLING = ("113085", "Spatial resampling")
 _REFORMATTING = ("113072", "Multiplanar reformatting")
 _LOSSY = ("113040", "Lossy Compression")
@@ -22,6 +22,7 @@ CODES = {
     "repair_gaps": _RESAMPLING,
     "correct_tilt": _REFORMATTING,
     "reorient": _REFORMATTING,
+    "soften_kernel": ("113088", "Gaussian blur"),
 }
 WORDS = {
     "correct_tilt": "gantry tilt corrected",
@@ -29,6 +30,7 @@ WORDS = {
     "repair_gaps": "missing slices filled",
     "resample": "resampled",
     "crop_region": "cropped",
+    "soften_kernel": "smoothed to a softer kernel",
     "correct_bias_field": "bias field corrected",
     "scale_intensity": "intensity scaled",
 }

@@ -38,6 +38,7 @@ PLAN_KEYS = (
     "orientation",
     "spacing_mm",
     "interpolator",
+    "soften_kernel",
     "intensity",
     "suv",
     "mr_values",

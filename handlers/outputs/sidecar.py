@@ -103,6 +103,7 @@ FACT_KEYS: Mapping[str, tuple[str, ...]] = {
     "lossy": ("is_lossy", "ratio", "methods"),
 }
 ANISOTROPIC: float = table("geometry")["slices"]["anisotropic"]  # largest over smallest voxel edge (GEO-019)
+DERIVING = frozenset({"soften_kernel"})  # steps after which the picture is another one than was acquired
 NUMERIC = frozenset({"DS", "IS", "FD", "FL", "US", "SS", "UL", "SL", "UV", "SV"})  # PS3.5 section 6.2
 CONTRAST_EVIDENCE_KEYS = ("source", "supports", "weight")
 SPLIT_KEYS_WITHHELD = frozenset({"SeriesDescription", "StudyDescription", "ProtocolName", "ImageComments"})
@@ -143,6 +144,7 @@ def sidecar(outcome: Outcome, volume: Volume, verdict: Verdict) -> dict[str, Any
         "interpolated_voxels": volume.written.get("interpolated_voxels", 0),
         "statistics": volume.measured or None,
         "polarity_inverted": volume.polarity_inverted,
+        "derived": any(step.name in DERIVING for step in volume.steps),
         "patient_position": _text(volume.frames, "PatientPosition"),
         "frame_of_reference_uid": _text(volume.frames, "FrameOfReferenceUID"),
         **facts(outcome, volume),

@@ -22,7 +22,7 @@ PUBLISHED = (
     *(f"SPC-{n:03}" for n in (1, 2, 3)), *(f"HU-{n:03}" for n in range(1, 10)), *(f"PET-{n:03}" for n in (1, 2, 3)),
     *(f"USX-{n:03}" for n in (1, 2, 3)), *(f"MRS-{n:03}" for n in range(1, 5)), "PRV-TAG-001", "PRV-TAG-002",
     *(f"PIX-{n:03}" for n in range(1, 6)), *(f"PAD-{n:03}" for n in (1, 2, 3)), "RSC-001", "RSC-002", *(f"POL-{n:03}" for n in range(1, 5)),
-    "NRM-ORI-001", "NRM-TLT-001", "NRM-GAP-001", "NRM-RES-001", "NRM-RES-002", "NRM-RES-003", "NRM-CLP-001", "NRM-INT-001",
+    "NRM-ORI-001", "NRM-TLT-001", "NRM-GAP-001", "NRM-RES-001", "NRM-RES-002", "NRM-RES-003", "NRM-KER-001", "NRM-CLP-001", "NRM-INT-001",
     "NRM-INT-002", "NRM-ERR-001", "NRM-ERR-002", "TRI-ERR-001", "VOI-001", "VOI-002", *(f"OUT-{n:03}" for n in range(1, 7)),
 )  # fmt: skip
 

@@ -29,6 +29,7 @@ def test_every_key_of_a_profile_arrives(tmp_path):
         "fill_missing": True,
         "resample_variable": True,
         "accept_kernels": ("smooth",),
+        "soften_kernel": "medium",
         "need_phase": True,
         "presentation_intent": "FOR PROCESSING",
         "crop_region": True,
