@@ -174,3 +174,15 @@ def test_a_deeper_unsigned_codestream_is_only_noted(shared_data):
 
 def test_every_transfer_syntax_names_a_decoder():
     assert all(names for names in DECODERS.values())
+
+
+def test_values_beyond_the_stated_bits_are_cleared_and_told(tmp_path):
+    (dataset,) = data.mr_series(slices=1, rows=16, columns=16)
+    values = np.arange(256, dtype=np.uint16).reshape(16, 16) * 17  # up to 4335: thirteen bits
+    dataset.PixelData = values.tobytes()
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
+    dataset.compress(JPEGLSLossless, generate_instance_uid=False)
+    dataset.BitsStored, dataset.HighBit = 12, 11
+    volume = decode_stored_values(built([dataset], tmp_path))
+    assert np.array_equal(volume.values[0], values & 0xFFF)
+    assert "PIX-005" in {finding.code for finding in volume.findings}

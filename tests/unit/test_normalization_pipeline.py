@@ -12,6 +12,7 @@ import pytest
 
 import data
 from handlers.api import Recipe
+from handlers.errors import PluginError
 from handlers.normalization.pipeline import canonical_steps, measure_steps, to_canonical, to_modality_units
 from handmade import built, volume_of
 
@@ -144,3 +145,10 @@ def test_three_hundred_slices_are_canonical_in_seconds(tmp_path):
     )
     assert volume.values.shape == (300, 512, 512)
     assert perf_counter() - start < 5
+
+
+def test_a_step_that_is_not_installed_is_named(tmp_path):
+    volume = to_modality_units(built(data.ct_series(slices=3, rows=16, columns=16), tmp_path))
+    with pytest.raises(PluginError, match="'no_such_step'") as caught:
+        to_canonical(volume, Recipe(steps=("no_such_step",)))
+    assert caught.value.code == "NRM-ERR-002"

@@ -8,8 +8,11 @@ import pytest
 from pydicom.uid import EnhancedSRStorage
 
 import data
+from handlers.api import Recipe
 from handlers.model import Finding, Scope, Severity, Verdict
 from handlers.outputs import structured_report
+from handlers.preprocess import preprocess
+from handlers.reading import series_from_files
 from outcomes import ct_volume, kernel_finding, outcome_of
 
 FINDINGS = (
@@ -115,3 +118,17 @@ def test_a_malformed_header_is_quoted_nowhere(tmp_path, recwarn):
     document = pydicom.dcmread(written(tmp_path, datasets))
     assert not recwarn.list
     assert document.SOPClassUID == EnhancedSRStorage
+
+
+def test_a_report_that_the_library_refuses_is_told_and_the_other_outputs_stay(tmp_path, monkeypatch):
+    def refusing(*_):
+        raise ValueError("a value that nobody foresaw")
+
+    monkeypatch.setattr(structured_report, "_document", refusing)
+    data.write(data.ct_series(slices=12), tmp_path / "in")
+    (series,), _ = series_from_files((tmp_path / "in").iterdir())
+    outcome = preprocess(series, tmp_path / "out", Recipe(writers=("structured-report",)))
+    assert "NRM-SR-001" in {finding.code for finding in outcome.findings}
+    assert outcome.verdict is Verdict.ACCEPT_WARN
+    assert (tmp_path / "out" / "v0.nii.gz").exists()
+    assert not list((tmp_path / "out").rglob("*.dcm"))
