@@ -44,9 +44,9 @@ def decode(folder: Path) -> dict[str, float]:
 
 
 def resample(folder: Path) -> dict[str, float]:
-    """Bring a volume to 1 mm, with the step of the node and with one call of SimpleITK.
+    """Bring a volume to 1 mm, with the step of the node and with SimpleITK on the same grid.
 
-    The call gets the same grid and the same Gaussian before it where an axis gets coarser.
+    SimpleITK once with the same Gaussian before it where an axis gets coarser, once its Resample alone.
     """
     import SimpleITK
 
@@ -67,14 +67,18 @@ def resample(folder: Path) -> dict[str, float]:
     ours = time.perf_counter() - started
     image = sitk.GetImageFromArray(volume.values)
     image.SetSpacing([spacing or 1.0 for spacing in volume.spacing_mm])
+    size = [] if resampled.values is None else [int(n) for n in resampled.values.shape[::-1]]
+    grid = (size, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), SPACING_MM)
+    started = time.perf_counter()
+    sitk.Resample(image, *grid)
+    alone = time.perf_counter() - started
     started = time.perf_counter()
     for axis, (old, new) in enumerate(zip(image.GetSpacing(), SPACING_MM, strict=True)):
         if new > old:
             sigma_mm = old * ((new / old) ** 2 - 1) ** 0.5 / FWHM_PER_SIGMA
             image = sitk.RecursiveGaussian(sitk.Cast(image, sitk.sitkFloat32), sigma_mm, direction=axis)
-    size = [] if resampled.values is None else [int(n) for n in resampled.values.shape[::-1]]
-    sitk.Resample(image, size, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), SPACING_MM)
-    return {"ours": ours, "SimpleITK": time.perf_counter() - started}
+    sitk.Resample(image, *grid)
+    return {"ours": ours, "SimpleITK": time.perf_counter() - started, "its Resample alone": alone}
 
 
 def _decode(path: Path) -> None:
