@@ -100,7 +100,9 @@ def decode_frame(frame: bytes, layout: PixelLayout, transfer_syntax_uid: str) ->
                 cells = decode(frame, layout, transfer_syntax_uid)
             shape = (layout.rows, layout.columns) if layout.samples == 1 else layout.shape
             return DecodedFrame(cells.reshape(shape), name, stream)
-        except Exception as error:  # noqa: BLE001 - each C library fails in its own way; the next one is asked
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - each library fails in its own way, one in Rust panics with what is no Exception
             failures.append(f"{name}: {str(error) or type(error).__name__}")
     raise PixelDataError(
         f"transfer syntax {transfer_syntax_uid} could not be decoded; " + "; ".join(failures)

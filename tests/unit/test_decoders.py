@@ -17,6 +17,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 import data
 from handlers.errors import PixelDataError
 from handlers.model import Severity
+from handlers.normalization import decoding
 from handlers.normalization.decoding import DECODERS, DEFLATED_FRAMES, ENCAPSULATED_UNCOMPRESSED
 from handlers.normalization.stored_values import decode_stored_values
 from handmade import built, volume_of
@@ -186,3 +187,25 @@ def test_values_beyond_the_stated_bits_are_cleared_and_told(tmp_path):
     volume = decode_stored_values(built([dataset], tmp_path))
     assert np.array_equal(volume.values[0], values & 0xFFF)
     assert "PIX-005" in {finding.code for finding in volume.findings}
+
+
+class Panic(BaseException):
+    """What a library in Rust raises where it should not have come: no Exception."""
+
+
+def panicking(*_):
+    raise Panic("index out of bounds")
+
+
+def test_a_decoder_that_panics_is_passed_over(tmp_path, monkeypatch):
+    (dataset,) = data.mr_series(slices=1, rows=16, columns=16)
+    expected = dataset.pixel_array
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    volume = built([dataset], tmp_path)
+    monkeypatch.setitem(decoding.BESIDES_PYDICOM, "panicking", panicking)
+    monkeypatch.setitem(DECODERS, RLELossless, ("panicking", "pydicom"))
+    assert np.array_equal(decode_stored_values(volume).values[0], expected)
+    monkeypatch.setitem(DECODERS, RLELossless, ("panicking",))
+    with pytest.raises(PixelDataError, match="panicking: index out of bounds") as caught:
+        decode_stored_values(volume)
+    assert caught.value.code == "ING-004"
