@@ -130,7 +130,7 @@ def _refuse_special_file(status: os.stat_result) -> None:
 
 
 def _instance(path: Path, size: int, header: part10.Header) -> Instance:
-    if header.elements.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+    if _text(header.elements.file_meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
         raise UnreadableInstanceError("a DICOMDIR: it lists files and holds no image", code=DIRECTORY_CODE)
     uids = {keyword: _whole(header.elements, keyword) for keyword in IDENTITY.values()}
     missing = [keyword for keyword, uid in uids.items() if not uid]

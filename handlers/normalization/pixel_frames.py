@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -121,7 +122,7 @@ def _compressed(
                     return
     except PixelDataError as error:
         raise _failure(instance, str(error)) from error
-    except (ValueError, EOFError, IndexError, OverflowError) as error:
+    except (ValueError, EOFError, IndexError, OverflowError, struct.error) as error:
         raise _failure(instance, f"its encapsulated pixel data is damaged: {error}") from error
     raise _failure(instance, f"{found} of {len(wanted)} frames are present")
 

@@ -67,8 +67,8 @@ def conflicting_identity(series: Series) -> list[Finding]:
 
 def _meta_differs(instance: Instance) -> bool:
     meta = getattr(instance.header, "file_meta", None)
-    stated = None if meta is None else meta.get("MediaStorageSOPInstanceUID")
-    return bool(stated) and str(stated).strip("\0 ") != instance.sop_instance_uid
+    stated = "" if meta is None else header.text(meta, "MediaStorageSOPInstanceUID")
+    return bool(stated) and stated != instance.sop_instance_uid
 
 
 def _class_state(sop_class_uid: str) -> str:

@@ -209,3 +209,14 @@ def test_a_decoder_that_panics_is_passed_over(tmp_path, monkeypatch):
     with pytest.raises(PixelDataError, match="panicking: index out of bounds") as caught:
         decode_stored_values(volume)
     assert caught.value.code == "ING-004"
+
+
+def test_an_offset_table_that_claims_more_than_there_is_is_refused(tmp_path):
+    (dataset,) = data.mr_series(slices=1, rows=16, columns=16)
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    content = data.file_bytes(dataset)
+    at = content.index(b"\xfe\xff\x00\xe0") + 4  # the length of the Basic Offset Table
+    (tmp_path / "0.dcm").write_bytes(content[:at] + (1 << 22).to_bytes(4, "little") + content[at + 4 :])
+    with pytest.raises(PixelDataError, match="encapsulated pixel data is damaged") as caught:
+        decode_stored_values(volume_of([tmp_path / "0.dcm"]))
+    assert caught.value.code == "ING-004"

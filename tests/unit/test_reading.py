@@ -23,7 +23,8 @@ import data
 from handlers import attributes
 from handlers.errors import UnreadableInstanceError
 from handlers.part10 import HEADER_LIMIT
-from handlers.reading import read_instance
+from handlers.reading import read_instance, series_from_files
+from handlers.triage import identity
 
 NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
 UIDS = b"".join(
@@ -342,3 +343,15 @@ def test_hostile_real_files_are_refused_or_read(shared_data: Path) -> None:
                 continue
             assert instance.sop_instance_uid
             assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("element", [2, 3])
+def test_a_damaged_file_meta_information_hides_no_instance(tmp_path, element):
+    (dataset,) = data.ct_series(slices=1, rows=16, columns=16)
+    content = bytearray(data.file_bytes(dataset))
+    at = content.index(bytes((2, 0, element, 0))) + 4
+    content[at : at + 2] = b"QI"  # no value representation
+    (tmp_path / "0.dcm").write_bytes(content)
+    (series,), unreadable = series_from_files([tmp_path / "0.dcm"])
+    assert unreadable == []
+    assert identity.file_meta_against_data_set(series) == []

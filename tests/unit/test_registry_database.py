@@ -45,7 +45,10 @@ def test_the_folder_of_the_registry_is_made(url):
     made.dispose()
 
 
-def test_processes_that_migrate_at_once_wait_for_one_another(url):
+def test_processes_that_migrate_at_once_wait_for_one_another(url, monkeypatch):
+    monkeypatch.setattr(
+        database, "BUSY_TIMEOUT_MS", 120_000
+    )  # six in a row, on a machine that has more to do
     engines = [engine(url) for _ in range(6)]
     problems = []
 
