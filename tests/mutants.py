@@ -33,6 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PRELOADED = ("numpy", "SimpleITK", "pydicom", "nibabel", "highdicom", "pydicom.pixels.decoders")
 OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "--tb=no", "--hypothesis-seed=0")
 DONE, FAILED = 0, 1
+IMPORTS = re.compile(r"^(?:from|import) .*(?:\n    .*)*", re.MULTILINE)
+LISTING = {"rules", "pipeline", "__init__"}
 Passed = dict[int, dict[str, float]]  # line -> test -> seconds
 
 
@@ -121,12 +123,32 @@ def main() -> int:
 
 
 def tests_of(path: Path) -> list[str]:
-    """Return the test files that name the room, and those that run the whole handler."""
-    word = re.compile(rf"\b{path.stem}\b|from runs import|handlers\.preprocess import")
+    """Return the test files that name the room or one that is built on it, and those that run the handler."""
+    names = "|".join(sorted({path.stem, *built_on(path)}))
+    word = re.compile(rf"\b(?:{names})\b|from runs import|handlers\.preprocess import")
     files = [*(ROOT / "tests" / "unit").glob("test_*.py"), *(ROOT / "tests" / "property").glob("test_*.py")]
     return sorted(
         str(file.relative_to(ROOT)) for file in files if word.search(file.read_text(encoding="utf-8"))
     )
+
+
+def built_on(path: Path) -> set[str]:
+    """Return the names of the rooms of the same folder that import the room, or import one that does.
+
+    A room that lists many others (rules) is built on all, and no test of it says more of one.
+    """
+    imports = {
+        room.stem: set(re.findall(r"\w+", " ".join(IMPORTS.findall(room.read_text(encoding="utf-8")))))
+        for room in path.parent.glob("*.py")
+        if room.stem not in LISTING
+    }
+    found, waiting = set(), {path.stem}
+    while waiting:
+        name = waiting.pop()
+        users = {room for room, names in imports.items() if name in names} - found - {path.stem}
+        found |= users
+        waiting |= users
+    return found
 
 
 def module_of(path: Path) -> str:
