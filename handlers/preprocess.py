@@ -84,6 +84,7 @@ class _Work:
     folder: Path
     rules: tuple[tuple[str, TriageRule], ...]
     writers: tuple[tuple[str, Writer], ...]
+    processes: int = 1
     findings: list[Finding] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
     unfinished: set[str] = field(default_factory=set)
@@ -104,10 +105,11 @@ class _Work:
         return Verdict.QUARANTINE if volume.name in self.unfinished and verdict in ACCEPTED else verdict
 
 
-def preprocess(series: Series, out: Path, recipe: Recipe = Recipe()) -> Outcome:  # noqa: B008 - frozen
+def preprocess(series: Series, out: Path, recipe: Recipe = Recipe(), *, processes: int = 1) -> Outcome:  # noqa: B008 - frozen
     """Process a complete series and write what came of it to the folder `out`, whole or not at all.
 
-    An older `out` is replaced. The same series, recipe and software give the same bytes.
+    An older `out` is replaced. The same series, recipe and software give the same bytes, also where
+    compressed frames are decoded by several `processes` (forks of this one).
 
     Returns:
         The outcome, without voxel values; its products are relative to `out`.
@@ -121,7 +123,7 @@ def preprocess(series: Series, out: Path, recipe: Recipe = Recipe()) -> Outcome:
     writers = _named("prepnode.writers", recipe.writers, but=(*WRITERS, *REPORTS))
     _named("prepnode.steps", recipe.steps)  # run by the pipeline; a wrong name is told before any work
     with published(out) as folder:
-        return _process(_Work(series, recipe, folder, rules, writers))
+        return _process(_Work(series, recipe, folder, rules, writers, processes))
 
 
 def _named(
@@ -151,7 +153,7 @@ def _volume(work: _Work, volume: Volume, made: dict[str, object]) -> Volume:
     """Take one volume from header to files; return it without its values."""
     if work.verdict(volume) is Verdict.REJECT:
         return volume
-    decoded = _guarded(work, lambda: to_modality_units(volume, work.recipe), volume)
+    decoded = _guarded(work, lambda: to_modality_units(volume, work.recipe, work.processes), volume)
     if decoded is None or decoded.values is None:
         work.unfinished.add(volume.name)
         return volume

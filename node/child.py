@@ -99,7 +99,8 @@ def run(order: Order, config: Config) -> dict[str, Any]:
     else:
         from handlers.preprocess import preprocess
 
-        outcome = preprocess(series, order.out, recipe)
+        processes = max(1, len(os.sched_getaffinity(0)) // config.jobs.workers)
+        outcome = preprocess(series, order.out, recipe, processes=processes)
     products = [
         {
             "kind": product.kind,

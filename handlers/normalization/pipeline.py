@@ -20,15 +20,15 @@ from handlers.normalization.polarity import set_polarity
 from handlers.normalization.region import CropToRegion
 from handlers.normalization.resampling import Resample
 from handlers.normalization.statistics import measure_values
-from handlers.normalization.stored_values import decode_stored_values
+from handlers.normalization.stored_values import DecodeStoredValues
 from handlers.normalization.tilt import CorrectTilt
 from handlers.normalization.uptake_value import UptakeValue
 
 
-def measure_steps(recipe: Recipe) -> tuple[Step, ...]:
+def measure_steps(recipe: Recipe, processes: int = 1) -> tuple[Step, ...]:
     """Return the steps from files to modality units, or to those that the profile wants, in their order."""
     return (
-        decode_stored_values,
+        DecodeStoredValues(processes),
         mark_declared_padding,
         ModalityTransform(recipe.mr_values),
         UptakeValue(recipe.suv),
@@ -60,10 +60,11 @@ def canonical_steps(recipe: Recipe) -> tuple[Step, ...]:
     )
 
 
-def to_modality_units(volume: Volume, recipe: Recipe = Recipe()) -> Volume:  # noqa: B008 - frozen
+def to_modality_units(volume: Volume, recipe: Recipe = Recipe(), processes: int = 1) -> Volume:  # noqa: B008 - frozen
     """Decode the frames of a volume and bring them to modality units (HU, Bq/ml, MR as displayed).
 
     A profile may want other units that the header defines: an uptake value of PET, quantitative MR.
+    Compressed frames are decoded by so many `processes`.
 
     Fills values, padding, units, background, polarity, affine, spacing, measured; appends
     steps and findings.
@@ -73,7 +74,7 @@ def to_modality_units(volume: Volume, recipe: Recipe = Recipe()) -> Volume:  # n
         VolumeError: there is no usable modality transformation (HU-001, RSC-003).
         MalformedAttributeError: an attribute that a step needs is no number.
     """
-    return _run(measure_steps(recipe), volume)
+    return _run(measure_steps(recipe, processes), volume)
 
 
 def to_canonical(volume: Volume, recipe: Recipe) -> Volume:

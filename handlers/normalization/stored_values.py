@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from handlers.errors import PixelDataError
 from handlers.model import AppliedStep, Finding, Frame, Instance, Scope, Severity, Tile, Volume
 from handlers.normalization.codestream import Codestream
 from handlers.normalization.palette import through_palette
-from handlers.normalization.pixel_frames import PixelCells, pixel_cells
+from handlers.normalization.parallel_frames import Wanted, decoded_frames
+from handlers.normalization.pixel_frames import PixelCells
 from handlers.normalization.pixel_layout import UNCOMPRESSED, PixelLayout, pixel_layout
 
 MAX_DECODED_BYTES = 4 << 30  # of a volume of compressed frames: nothing in the file bounds what it claims
@@ -26,12 +28,28 @@ BOUNDED_BY_FILE = UNCOMPRESSED - {DeflatedExplicitVRLittleEndian}
 OVERLAY_GROUPS = range(0x6000, 0x6020, 2)  # PS3.3 C.9.2
 
 
-def decode_stored_values(volume: Volume) -> Volume:
+@dataclass(frozen=True, slots=True)
+class DecodeStoredValues:
+    """Fill `values` with stored values; see `decode_stored_values`."""
+
+    processes: int = 1
+
+    def __call__(self, volume: Volume) -> Volume:
+        """Return the volume with its stored values.
+
+        Raises:
+            PixelDataError: see `decode_stored_values`.
+        """
+        return decode_stored_values(volume, processes=self.processes)
+
+
+def decode_stored_values(volume: Volume, *, processes: int = 1) -> Volume:
     """Fill `values` with the stored values of every frame, in slice order; colour as red, green and blue.
 
     Each instance is opened once and each frame decoded once, into one array that is
     allocated only after every header was checked against the bytes present (or against
-    `MAX_DECODED_BYTES` when compressed).
+    `MAX_DECODED_BYTES` when compressed). Frames whose decoder is slow are decoded by so many
+    `processes`, which changes no value.
 
     Raises:
         PixelDataError: ING-004, PIX-001, PIX-006.
@@ -49,13 +67,15 @@ def decode_stored_values(volume: Volume) -> Volume:
         places[frame.instance.path][frame.number].append(index)
     decoders: set[str] = set()
     strange: dict[str, set[Path]] = defaultdict(set)
-    for path, instance in instances.items():
-        wanted = sorted(places[path])
-        for number, cells in zip(wanted, pixel_cells(instance, layouts[path], wanted), strict=True):
-            for index in places[path][number]:
+    wanted = [
+        Wanted(instance, layouts[path], tuple(sorted(places[path]))) for path, instance in instances.items()
+    ]
+    with closing(decoded_frames(wanted, processes)) as frames:
+        for (instance, layout, _), number, cells in frames:
+            for index in places[instance.path][number]:
                 part = _tile_of(cells, volume.frames[index].tile)
-                for code in _put(part, instance, layouts[path], values[index]):
-                    strange[code].add(path)
+                for code in _put(part, instance, layout, values[index]):
+                    strange[code].add(instance.path)
             decoders.add(cells.decoder)
     step = AppliedStep("stored_values", {"dtype": str(dtype), "decoders": sorted(decoders)})
     findings = _findings(volume, layouts, strange)

@@ -163,7 +163,8 @@ def _process(series: Series, folder: Path, profile: str, config: Config) -> dict
     from handlers.outputs.report import report as report_of
     from handlers.preprocess import preprocess
 
-    outcome: Outcome = preprocess(series, folder, recipe_of(profile, config))
+    processes = len(os.sched_getaffinity(0))
+    outcome: Outcome = preprocess(series, folder, recipe_of(profile, config), processes=processes)
     return report_of(outcome)
 
 
