@@ -36,7 +36,7 @@ def shortages(volumes: Iterable[Volume]) -> dict[str, Shortage]:
     """
     scans: dict[Hashable, list[tuple[Volume, Geometry]]] = defaultdict(list)
     for volume in volumes:
-        if volume.geometry is not None and len(volume.frames) > 1:
+        if volume.geometry is not None:
             scans[_grid(volume, volume.geometry)].append((volume, volume.geometry))
     found = {}
     for sisters in scans.values():

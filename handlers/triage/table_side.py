@@ -60,7 +60,7 @@ def _table_sides(material: NDArray[np.bool_], geometry: Geometry) -> set[str]:
     body, sides = boxes[0], set()
     width_mm, height_mm = geometry.spacing_mm[0], geometry.spacing_mm[1]
     for box in boxes[1:]:
-        wide, high = box["columns"] * width_mm, max(box["rows"] * height_mm, height_mm)
+        wide, high = box["columns"] * width_mm, box["rows"] * height_mm
         if (
             wide < max(LIMITS["table_width"] * body["columns"] * width_mm, LIMITS["table_extent_mm"])
             or wide < LIMITS["table_flatness"] * high

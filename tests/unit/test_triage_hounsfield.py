@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from handlers.model import Severity
-from handlers.triage import hounsfield, hounsfield_scale, table_side
+from handlers.triage import hounsfield, hounsfield_scale
 from handlers.triage.hounsfield import HOUNSFIELD
 from handlers.triage.value_histogram import histogram
 from triage_cases import codes, only, series, volume
@@ -195,52 +195,3 @@ def test_what_is_not_in_hounsfield_units_is_marked(attributes):
 )
 def test_diagnostic_ct_is_calibrated(attributes):
     assert hounsfield_scale.uncalibrated(series(volume("CT", **attributes))) == []
-
-
-def patient_on_table(*, table_row, touching=False):
-    """A body at rows 60 to 140 of 200, columns 40 to 160 (1 mm pixels), and a flat table at `table_row`."""
-    values = np.full((10, 200, 200), -1000, np.int16)
-    values[:, 60:140, 40:160] = 40
-    row = (140 if table_row > 100 else 56) if touching else table_row
-    values[:, row : row + 4, 20:180] = 100
-    return values
-
-
-def table_findings(values, **attributes):
-    made = volume("CT", slices=10, values=values, units=HOUNSFIELD, PixelSpacing=[1, 1], **attributes)
-    return table_side.table_side(series(made))
-
-
-@pytest.mark.parametrize(("position", "row"), [("HFS", 40), ("FFS", 40), ("HFP", 160)])
-def test_a_table_on_the_wrong_side_is_held(position, row):
-    finding = only(table_findings(patient_on_table(table_row=row), PatientPosition=position))
-    assert (finding.code, finding.severity) == ("GEO-017", Severity.REVIEW)
-
-
-@pytest.mark.parametrize(("position", "row"), [("HFS", 160), ("HFP", 40)])
-def test_a_table_on_its_side_is_fine(position, row):
-    assert table_findings(patient_on_table(table_row=row), PatientPosition=position) == []
-
-
-def test_rows_that_run_upwards_turn_the_picture_round():
-    turned = {"ImageOrientationPatient": [-1, 0, 0, 0, -1, 0], "PatientPosition": "HFS"}
-    assert table_findings(patient_on_table(table_row=40), **turned) == []
-    assert codes(table_findings(patient_on_table(table_row=160), **turned)) == ["GEO-017"]
-
-
-@pytest.mark.parametrize(
-    ("values", "attributes"),
-    [
-        (patient_on_table(table_row=40, touching=True), {"PatientPosition": "HFS"}),
-        (patient_on_table(table_row=40), {"PatientPosition": "HFDR"}),
-        (patient_on_table(table_row=40), {"PatientPosition": None}),
-        (
-            patient_on_table(table_row=40),
-            {"PatientPosition": "HFS", "ImageOrientationPatient": [1, 0, 0, 0, 0, -1]},
-        ),
-        (np.full((10, 200, 200), -1000, np.int16), {"PatientPosition": "HFS"}),
-    ],
-    ids=["table touches the body", "on the side", "position unknown", "coronal", "nothing there"],
-)
-def test_what_is_not_clear_is_no_finding(values, attributes):
-    assert table_findings(values, **attributes) == []

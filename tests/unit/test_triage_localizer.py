@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from handlers.model import Severity
+from handlers.model import Severity, Volume
 from handlers.triage import bolus_tracking, localizer
 from triage_cases import AXIAL, CORONAL, SAGITTAL, codes, only, series, volume
+
+BASIC_TEXT_SR = "1.2.840.10008.5.1.4.1.1.88.11"
 
 
 @pytest.mark.parametrize(
@@ -154,3 +158,95 @@ def test_a_bolus_tracked_angiography_is_a_real_scan():
 
 def test_repeated_images_without_the_words_are_not_called_bolus_tracking():
     assert bolus_tracking.bolus_tracking(series(volume("CT", positions=[(0.0, 0.0, 5.0)] * 8))) == []
+
+
+# ---- at the limits
+
+
+def oblique(degrees, scale=1.0):
+    """A plane turned about the row axis, off the axial one; cosines may be too long."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return [scale, 0, 0, 0, scale * c, scale * s]
+
+
+def mr(*directions):
+    """One image for each of these planes, each in a volume of its own."""
+    return [volume("MR", index=k, slices=1, ImageOrientationPatient=c) for k, c in enumerate(directions)]
+
+
+@pytest.mark.parametrize(
+    ("words", "slices", "severity"),
+    [
+        ("PILOT", 20, Severity.ERROR), ("PILOT", 21, Severity.REVIEW), ("SCOUT", 21, Severity.ERROR),
+    ],
+)  # fmt: skip
+def test_an_unclear_word_holds_from_twenty_one_images_on(words, slices, severity):
+    finding = only(localizer.stated_localizer(series(volume("MR", slices=slices, SeriesDescription=words))))
+    assert finding.severity is severity
+
+
+def test_a_localizer_behind_other_volumes_is_found():
+    radiograph = volume("CR", slices=1, sop_class="1.2.840.10008.5.1.4.1.1.1")
+    plain = volume("CT", index=1)
+    scout = volume("CT", index=2, slices=1, ScanOptions="SCOUT MODE")
+    assert only(localizer.stated_localizer(series(radiograph, plain, scout))).target == "v2"
+
+
+@pytest.mark.parametrize(("slices", "expected"), [(3, ["TRI-LOC-002"]), (4, [])])
+def test_up_to_three_ct_images_off_the_axial_plane_are_held(slices, expected):
+    silent = volume("CT", slices=slices, step=(0, 2.0, 0), ImageOrientationPatient=CORONAL)
+    assert codes(localizer.unstated_localizer(series(silent))) == expected
+
+
+@pytest.mark.parametrize(
+    ("degrees", "scale", "expected"), [(44.9, 1, []), (45.1, 1, ["TRI-LOC-002"]), (60, 2, ["TRI-LOC-002"])]
+)
+def test_a_plane_is_off_the_axial_one_beyond_45_degrees(degrees, scale, expected):
+    silent = volume("CT", slices=1, ImageOrientationPatient=oblique(degrees, scale))
+    assert codes(localizer.unstated_localizer(series(silent))) == expected
+
+
+def test_a_plane_exactly_at_the_limit_is_not_beyond_it(monkeypatch):
+    monkeypatch.setattr(localizer, "OFF_AXIS_DEG", 90.0)
+    silent = volume("CT", slices=1, ImageOrientationPatient=CORONAL)
+    assert localizer.unstated_localizer(series(silent)) == []
+
+
+def test_the_first_image_states_the_thickness_of_a_coronal_stack():
+    stack = volume(
+        "CT", slices=20, step=(0, 2.0, 0), ImageOrientationPatient=CORONAL,
+        SliceThickness=lambda k: 2 if k == 0 else None, PixelSpacing=lambda k: [0.5, 0.5] if k == 0 else None,
+    )  # fmt: skip
+    assert localizer.unstated_localizer(series(stack)) == []
+
+
+def test_planes_without_an_area_have_no_direction():
+    silent = volume("CT", slices=1, ImageOrientationPatient=[1, 0, 0, 1, 0, 0])
+    assert localizer.unstated_localizer(series(silent)) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [((5, 5, 5), 3), ((13, 1, 1), 3), ((6, 5, 5), 0)],
+    ids=["fifteen", "the third direction comes last", "sixteen"],
+)
+def test_up_to_fifteen_mr_images_in_three_directions_are_held(images, expected):
+    planes = zip(images, (AXIAL, CORONAL, SAGITTAL), strict=True)
+    parts = [
+        volume("MR", index=k, slices=n, positions=[(0.0, 0.0, float(k))] * n, ImageOrientationPatient=c)
+        for k, (n, c) in enumerate(planes)
+    ]
+    found = localizer.unstated_localizer(series(*parts))
+    assert [each.severity for each in found] == [Severity.REVIEW] * expected
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(5.5, 3), (4.9, 0)])
+def test_directions_differ_by_five_degrees(apart, expected):
+    planes = mr(oblique(0), oblique(apart), oblique(2 * apart))
+    assert len(localizer.unstated_localizer(series(*planes))) == expected
+
+
+def test_what_has_no_images_is_no_localizer():
+    empty = Volume(1, (), "CT")
+    report = volume("CT", slices=1, sop_class=BASIC_TEXT_SR, ImageOrientationPatient=CORONAL)
+    assert localizer.unstated_localizer(series(empty, report)) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,37 @@ def test_a_tilted_scan_is_compared_along_its_own_step():
 )
 def test_what_is_no_phase_of_one_scan_is_not_compared(other):
     assert possibly_incomplete(series(phase(0), phase(1, **other))) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"last": 16},  # a fifth of the slices, the most that may be missing
+        {"last": 18, "offset": (0.15, 0.0, 0.0)},  # less than a tenth of a slice beside it
+        {
+            "last": 18,
+            "step": (0.0, 0.0, 2.01),
+        },  # half a percent wider, and within a tenth of a slice at the end
+        {"last": 18, "ImageOrientationPatient": [1, 0.0003, 0, -0.0003, 1, 0]},  # the same to three digits
+    ],
+)
+def test_phases_may_differ_a_little(other):
+    assert only(possibly_incomplete(series(phase(0), phase(1, **other)))).target == "v1"
+
+
+def test_the_longest_sister_is_told():
+    found = possibly_incomplete(series(phase(0), phase(1, last=19), phase(2, last=17)))
+    assert [(each.target, each.evidence["sister"]["volume"]) for each in found] == [
+        ("v1", "v0"),
+        ("v2", "v0"),
+    ]
+
+
+def test_the_first_image_says_how_it_was_reconstructed():
+    other = phase(1, last=18, ConvolutionKernel=lambda k: "B80f" if k == 0 else "B30f")
+    assert possibly_incomplete(series(phase(0), other)) == []
+
+
+def test_a_volume_without_a_place_is_compared_with_none():
+    nowhere = replace(phase(2), geometry=None)
+    assert only(possibly_incomplete(series(nowhere, phase(0), phase(1, last=18)))).target == "v1"
