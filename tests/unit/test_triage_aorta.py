@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -118,3 +120,119 @@ def test_a_bright_aorta_alone_is_contrast_of_unknown_phase():
 def test_magnetic_resonance_has_no_rule_of_hounsfield_units():
     found = contrast_phase.ContrastPhase(False, ContrastOptions(image_evidence=True), series(volume("MR")))
     assert found(series(volume("MR", values=trunk()))) == []
+
+
+# ---- what is looked at before the pixels, at its limits
+
+
+def reason(monkeypatch, made, findings=SMOOTH):
+    """Why nothing is said of a volume; "" when its pixels are looked at."""
+    monkeypatch.setattr(aorta_evidence.coarse_grid, "coarse", lambda *_: None)
+    (line,) = aorta_evidence.aorta_evidence(made, findings)
+    assert (line.supports, line.weight) == ((), 0.0)
+    assert set(line.likelihood.values()) == {1.0}
+    why = line.raw.removeprefix("abstained: ")
+    return "" if why == "no values" else why
+
+
+def empty(slices=40, size=200, **attributes):
+    """A stack of no content that takes no memory."""
+    return ct(np.broadcast_to(np.int16(0), (slices, size, size)), **attributes)
+
+
+def placed(made=None, **geometry):
+    made = made or empty()
+    return replace(made, geometry=replace(made.geometry, **geometry))
+
+
+def doubt(code, severity):
+    return (*SMOOTH, Finding(code, severity, "", Scope.VOLUME, "v0"))
+
+
+@pytest.mark.parametrize(
+    ("findings", "expected"),
+    [
+        (doubt("HU-003", Severity.INFO), ""),
+        (doubt("HU-003", Severity.WARN), "Hounsfield units are in doubt (HU-003)"),
+        (doubt("KER-003", Severity.REVIEW), ""),
+        ((), ""),
+    ],
+)
+def test_doubts_about_hounsfield_units_alone_count(monkeypatch, findings, expected):
+    assert reason(monkeypatch, empty(), findings) == expected
+
+
+@pytest.mark.parametrize(
+    ("geometry", "expected"),
+    [
+        ({}, ""),
+        ({"is_uniform": False}, "slices are uneven or tilted"),
+        ({"shear_deg": 1.0}, ""),
+        ({"shear_deg": 1.01}, "slices are uneven or tilted"),
+        ({"spacing_mm": (2.0, 2.0, 5.0)}, ""),
+        ({"spacing_mm": (2.0, 2.0, 5.01)}, "voxels of 2.0 x 2.0 x 5.0 mm are too coarse"),
+        ({"spacing_mm": (2.01, 1.0, 2.5)}, "voxels of 2.0 x 1.0 x 2.5 mm are too coarse"),
+        ({"spacing_mm": (1.0, 2.01, 2.5)}, "voxels of 1.0 x 2.0 x 2.5 mm are too coarse"),
+        ({"spacing_mm": (2.0, 2.0, 1.5)}, ""),  # 60 mm along the body
+        ({"spacing_mm": (2.0, 2.0, 1.475)}, "only 59 mm along the body"),
+        ({"row_cosine": (0.9, 0.4, 0.0)}, "no axial stack"),
+    ],
+)
+def test_a_stack_has_to_be_even_fine_long_and_axial(monkeypatch, geometry, expected):
+    assert reason(monkeypatch, placed(**geometry)) == expected
+
+
+@pytest.mark.parametrize(
+    "lacking", [{"geometry": None}, {"values": None}, {"values": np.zeros((40, 9, 9, 3))}]
+)
+def test_without_grey_values_in_space_nothing_is_said(monkeypatch, lacking):
+    assert reason(monkeypatch, replace(empty(), **lacking)) == "no axial stack"
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing_mm", "expected"),
+    [
+        ((375, 400, 400), (2.0, 2.0, 2.0), ""),  # 60 million cells of 2 mm
+        ((376, 400, 400), (2.0, 2.0, 2.0), "too large"),
+        ((375, 800, 800), (1.0, 1.0, 2.0), ""),  # the same cells, of more voxels
+        ((376, 800, 800), (1.0, 1.0, 2.0), "too large"),
+        ((375, 400, 400), (2.0, 2.0, 4.0), ""),  # coarser than a cell
+    ],
+)
+def test_the_size_counts_in_cells(monkeypatch, shape, spacing_mm, expected):
+    made = placed(replace(empty(), values=np.broadcast_to(np.int16(0), shape)), spacing_mm=spacing_mm)
+    assert reason(monkeypatch, made) == expected
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"BodyPartExamined": lambda k: "HEAD" if k == 0 else None}, "not of the trunk (head)"),
+        ({"SeriesDescription": "KNEE LEFT"}, "not of the trunk (knee)"),
+        ({"BodyPartExamined": "HEAD", "SeriesDescription": "CHEST"}, ""),
+    ],
+)
+def test_a_text_that_names_trunk_and_head_is_left_to_the_search(monkeypatch, attributes, expected):
+    assert reason(monkeypatch, empty(**attributes)) == expected
+
+
+@pytest.mark.parametrize(("share", "supports"), [(0.01, ("NC", "PA")), (0.0101, ())])
+def test_enhanced_tissue_speaks_against_an_unenhanced_scan_beyond_a_percent(share, supports):
+    assert aorta_evidence.judged(measured(38, share)).supports == supports
+
+
+@pytest.mark.parametrize(("kvp", "supports"), [(90, ("CE",)), (91, ("PA", "ART"))])
+def test_arterial_is_not_favoured_at_low_voltage(kvp, supports):
+    assert aorta_evidence.judged(measured(300), kvp=kvp).supports == supports
+
+
+def test_the_first_image_states_the_voltage():
+    assert seen(trunk(aorta_hu=300), KVP=lambda k: 80 if k == 0 else None).supports == ("CE",)
+
+
+def test_only_noise_of_a_kernel_that_is_not_gentle_is_smoothed():
+    def sigma(findings):
+        return int(seen(findings=findings).raw.split("sigma ")[1].split()[0])
+
+    assert sigma(SMOOTH) == 12  # the noise that the phantom was given
+    assert sigma(()) < 11  # spread over neighbours
