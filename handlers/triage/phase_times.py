@@ -12,7 +12,7 @@ from handlers.model import Frame, SiblingSeries, Volume
 from handlers.tables import table
 from handlers.triage import header
 
-TIME_FORMATS = ("%H%M%S", "%H%M", "%H")
+FORMATS = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 10: "%Y%m%d%H"}  # by the number of digits; PS3.5 section 6.2
 MIDNIGHT_S = 86400.0
 GE_CREATOR, GE_DELTA_START = "GEMS_PARM_01", 0x1E  # (0043,xx1E) Delta Start Time [msec]
 LONGEST_DELTA_MS = 3_600_000.0
@@ -103,13 +103,13 @@ def _delay(start: float, acquired: datetime, others: list[float]) -> Injection:
 def _moment(stated: str, date: str, time: str) -> datetime | None:
     plain = stated.partition("+")[0].partition("-")[0] if stated else date + time
     whole, _, fraction = plain.partition(".")
-    for pattern in ("%Y%m%d" + each for each in TIME_FORMATS):
-        try:
-            moment = datetime.strptime(whole, pattern)  # noqa: DTZ007 - DICOM times are local to the scanner
-        except ValueError:
-            continue
-        return moment + timedelta(microseconds=int(f"{fraction:0<6}"[:6])) if fraction.isdigit() else moment
-    return None
+    if len(whole) not in FORMATS or not whole.isdigit():
+        return None
+    try:
+        moment = datetime.strptime(whole, FORMATS[len(whole)])  # noqa: DTZ007 - DICOM times are local to the scanner
+    except ValueError:
+        return None
+    return moment + timedelta(microseconds=int(f"{fraction:0<6}"[:6])) if fraction.isdigit() else moment
 
 
 def _time_of_day(stated: str) -> float | None:
