@@ -48,10 +48,9 @@ def find(grid: Coarse) -> Aorta | NotFound:
         return spine
     window = _Window.around(grid, spine)
     score, radius = _score(grid, window)
-    reach = max(1, round(grid.spacing_mm[0] / min(grid.spacing_mm[1:])))
     # Circles fit as well a voxel beside their centre; the middle of such a spot is the best place.
     centred = score + box(score, (1, 1)) + box(score, (2, 2))
-    path = tube_path.best_path(centred, reach)
+    path = tube_path.best_path(centred, _reach(grid))
     return _measured(grid, body, spine, window, _Track(path, _along(score, path), _along(radius, path)))
 
 
@@ -86,8 +85,7 @@ def spine_path(grid: Coarse, body: NDArray[np.bool_]) -> NDArray[np.intp] | NotF
     is_back = rows >= middle_row
     is_central = np.abs(columns - middle_column) * grid.spacing_mm[2] <= settings["central_mm"]
     fill *= (is_back[:, None] & is_central[None, :]).astype(np.float32)
-    reach = max(1, round(grid.spacing_mm[0] / min(grid.spacing_mm[1:])))
-    path = tube_path.best_path(fill, reach)
+    path = tube_path.best_path(fill, _reach(grid))
     filled = float(_along(fill, path).mean())
     if filled < settings["min_fill"]:
         return NotFound(f"no spine: bone fills {filled:.0%} of the best path")
@@ -217,6 +215,11 @@ def _enhanced_share(grid: Coarse, body: NDArray[np.bool_], spine: NDArray[np.int
         )
         bright[index] &= away > settings["spine_mm"]
     return float(bright.sum() / max(1, int(body.sum())))
+
+
+def _reach(grid: Coarse) -> int:
+    """Return by how many cells a path may move from slice to slice: 45 degrees, along the finer axis."""
+    return max(1, round(grid.spacing_mm[0] / min(grid.spacing_mm[1:])))
 
 
 def _half(grid: Coarse, length_mm: float) -> tuple[int, int]:

@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 def coverage(
     values: Floats, spacing_mm: tuple[float, float], radii_mm: Sequence[float], *, edge: float, sectors: int
 ) -> tuple[Floats, Floats]:
-    """Return for each place how much of a circle around it is edge, and the radius of the smallest such circle.
+    """Return for each place how much of a circle around it is edge, and the smallest such radius in mm.
 
     `values` (slices, rows, columns) are smooth; `spacing_mm` is (row, column); `edge` is the least
     gradient in HU/mm. Each edge votes for the centres that lie uphill of it, once for each sector of its

@@ -52,7 +52,7 @@ def test_what_is_denser_than_fat_is_body(hu, is_body):
 def test_the_body_is_the_largest_thing_and_has_no_holes():
     made = with_box(grid(), (5, 75), (10, 150))
     with_box(made, (20, 40), (40, 70), AIR)  # a lung
-    with_box(made, (80, 84), (0, 160))  # a table
+    with_box(made, (0, 3), (0, 160))  # what lies before it is smaller
     expected = np.zeros((90, 160), np.bool_)
     expected[5:75, 10:150] = True
     assert all(np.array_equal(each, expected) for each in aorta_search.body_mask(made))
@@ -179,7 +179,7 @@ def test_its_middle_is_measured_not_its_mean():
     made.values[::3][made.values[::3] == 100.0] = 130.0  # a third of the slices is brighter
     found = aorta_search.find(made)
     assert found.median_hu == 100
-    assert found.sigma_hu == pytest.approx(30 * np.sqrt(2) / 3, abs=0.06)  # of 0 and 30, one third
+    assert found.sigma_hu == 14.1  # 30 * sqrt(2) / 3, of 0 and 30, one third
 
 
 @pytest.mark.parametrize(("slices", "told"), [(12, None), (11, "measures 55 mm")])
@@ -189,6 +189,10 @@ def test_it_is_seen_over_sixty_millimetres(slices, told):
         assert found.length_mm == 60
     else:
         assert found.reason == f"no aorta: the longest round vessel beside the spine {told}"
+
+
+def test_its_length_counts_from_where_it_begins():
+    assert aorta_search.find(trunk(slices=20, present=range(4, 17))).length_mm == 65
 
 
 @pytest.mark.parametrize(("lost", "length"), [(1, 65), (2, None)])
@@ -264,3 +268,125 @@ def test_no_body_and_no_spine_are_told():
     boneless = trunk()
     made = replace(boneless, values=np.minimum(boneless.values, 60.0))
     assert aorta_search.find(made).reason.startswith("no spine")
+
+
+# ---- the parts of the search
+
+
+@pytest.mark.parametrize(
+    ("spacing", "cells"),
+    [((5.0, 2.0, 2.5), 2), ((5.0, 2.5, 2.0), 2), ((5.0, 2.0, 5.0), 2), ((1.0, 2.0, 3.0), 1)],
+)
+def test_a_path_leans_by_45_degrees_at_most(spacing, cells):
+    assert aorta_search._reach(grid(spacing=spacing)) == cells
+
+
+@pytest.mark.parametrize(
+    ("length_mm", "spacing", "cells"), [(15.0, (5.0, 2.0, 2.5), (8, 6)), (5.0, (5.0, 20.0, 30.0), (1, 1))]
+)
+def test_lengths_become_whole_cells(length_mm, spacing, cells):
+    assert aorta_search._half(grid(spacing=spacing), length_mm) == cells
+
+
+def around(*spine_at, spacing=(5.0, 2.0, 2.0)):
+    made = grid((len(spine_at), 100, 120), 100.0, spacing)
+    return made, aorta_search._Window.around(made, np.array(spine_at, np.intp))
+
+
+def test_the_window_follows_the_spine_and_holds_the_wall_of_the_largest_aorta():
+    """72 mm before the spine to its middle, 12 mm to the right to 40 mm to the left, and 20 + 4 mm more."""
+    _, window = around((70, 60), (72, 58))
+    assert (window.back_mm[0], window.back_mm[-1]) == (-96.0, 24.0)
+    assert (window.left_mm[0], window.left_mm[-1]) == (-36.0, 64.0)
+    assert window.rows[:, 0].tolist() == [22, 24]
+    assert window.rows[:, -1].tolist() == [82, 84]
+    assert window.columns[:, 0].tolist() == [42, 40]
+    assert window.columns[:, -1].tolist() == [92, 90]
+    assert np.all(np.diff(window.back_mm) == 2.0)
+
+
+def test_the_window_ends_where_the_picture_does():
+    _, window = around((10, 5), (95, 115))
+    assert window.rows.min(1).tolist() == [0, 47]
+    assert window.rows.max(1).tolist() == [22, 99]
+    assert window.columns.min(1).tolist() == [0, 97]
+    assert window.columns.max(1).tolist() == [37, 119]
+
+
+def test_the_window_cuts_values_out():
+    made, window = around((70, 60), (72, 58))
+    made.values[1, 72, 58] = 7.0
+    cut = window.cut(made.values)
+    assert cut.shape == (2, 61, 51)
+    assert np.argwhere(cut == 7.0).tolist() == [[1, 48, 18]]
+
+
+def test_the_aorta_may_lie_in_a_box_beside_the_spine_but_not_in_it(monkeypatch):
+    monkeypatch.setattr(
+        aorta_search.tube_path, "coverage", lambda edges, *_, **__: (np.ones_like(edges), np.ones_like(edges))
+    )
+    made, window = around((70, 60))
+    score, _ = aorta_search._score(made, window)
+    for row, back in enumerate(window.back_mm):
+        for column, left in enumerate(window.left_mm):
+            is_allowed = -72 <= back <= 0 and -12 <= left <= 40 and back**2 + left**2 >= 22**2
+            assert bool(score[0, row, column]) is bool(is_allowed), (back, left)
+
+
+@pytest.mark.parametrize(("hu", "is_blood"), [(-10.0, True), (-10.5, False), (900.0, True), (900.5, False)])
+def test_blood_lies_between_fat_and_metal(monkeypatch, hu, is_blood):
+    monkeypatch.setattr(
+        aorta_search.tube_path, "coverage", lambda edges, *_, **__: (np.ones_like(edges), np.ones_like(edges))
+    )
+    made, window = around((70, 60))
+    made.values[:] = hu
+    assert bool(aorta_search._score(made, window)[0].any()) is is_blood
+
+
+@pytest.mark.parametrize(("radius_mm", "inner_mm"), [(12.0, 9.0), (8.0, 5.0), (7.0, 5.0)])
+def test_the_wall_is_left_out_of_what_is_measured(radius_mm, inner_mm):
+    axis = np.arange(-15.0, 16.0)
+    window = aorta_search._Window(np.zeros((1, 31), np.intp), np.zeros((1, 31), np.intp), axis, axis)
+    plane = np.hypot(axis[:, None] - 2.0, axis[None, :] + 3.0).astype(
+        np.float32
+    )  # its own distance from (2, -3)
+    inside = aorta_search._disc(plane, window, np.array([17, 12]), radius_mm)
+    expected = plane[plane <= inner_mm]
+    assert sorted(inside.tolist()) == sorted(expected.tolist())
+    assert inside.max() == inner_mm  # the circle itself counts
+
+
+def bright(hu, body=None, spacing=(5.0, 5.0, 7.0)):
+    made = grid((2, 30, 28), hu, spacing)
+    body = np.ones((2, 30, 28), np.bool_) if body is None else body
+    return aorta_search._enhanced_share(made, body, np.array([[15, 14], [12, 10]], np.intp))
+
+
+def test_bright_tissue_counts_beyond_35_millimetres_of_the_spine():
+    expected = sum(
+        (5 * (row - spine[0])) ** 2 + (7 * (column - spine[1])) ** 2 > 35**2
+        for spine in ((15, 14), (12, 10))
+        for row in range(30)
+        for column in range(28)
+    )
+    assert bright(150.0) == expected / (2 * 30 * 28)
+
+
+@pytest.mark.parametrize(("hu", "is_bright"), [(100.0, True), (99.9, False), (300.0, True), (300.1, False)])
+def test_enhanced_tissue_has_100_to_300_hu(hu, is_bright):
+    assert (bright(hu) > 0) is is_bright
+
+
+def test_the_share_is_that_of_the_body():
+    body = np.zeros((2, 30, 28), np.bool_)
+    body[:, :2, :2] = True  # 4 cells in the corner, far from the spine
+    assert bright(150.0, body) == 1.0
+    assert bright(150.0, np.zeros_like(body)) == 0.0
+
+
+def test_the_middle_of_the_body_lies_halfway_between_its_edges():
+    """Bone of the size of its window, around the very middle row, and 50 mm to one side."""
+    body = np.zeros_like(BODY)
+    body[:, 20:61, 30:131] = True
+    assert spine(((32, 49), (74, 87)), body=body).tolist() == [[40, 80]] * 3
+    assert spine(((46, 61), (54, 67)), body=body)[0, 1] == 60
