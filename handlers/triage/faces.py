@@ -95,7 +95,7 @@ def _nose(
     """Say for each height whether the middle stands out against both sides."""
     half = max(1, round(HALF_NOSE_MM / width_mm))
     aside = round(limits["nose_side_mm"] / width_mm)
-    if middle - aside < 0 or middle + aside >= depth.shape[1] or middle - half < 0:
+    if middle - aside < 0 or middle + aside >= depth.shape[1]:
         return np.zeros(len(depth), np.bool_)
     tip = depth[:, middle - half : middle + half + 1].min(axis=1)
     sides = np.minimum(depth[:, middle - aside], depth[:, middle + aside])
