@@ -103,10 +103,10 @@ def corner(height=50, width=40, *, muscle=0.8, rows=ROWS, columns=COLUMNS, breas
 def test_a_triangle_is_told_by_height_width_and_angle():
     found = mammography_picture._triangle(corner(50, 40))
     assert found == {
-        "height": 0.49,
+        "height": 0.5,
         "width": 0.5,
         "angle_deg": 38.6,
-    }  # 40 columns in 50 rows; half a pixel is lost
+    }
     odd = mammography_picture._triangle(corner(61, 37, rows=140, columns=111))
     assert odd["width"] == 0.333
     assert odd["height"] == 0.436

@@ -89,3 +89,65 @@ def test_an_answer_against_the_description_is_held(tmp_path):
     found = judged(options, SeriesDescription="ARTERIAL", ContrastBolusAgent="X")
     assert "CON-004" in codes(found)
     assert "CON-011" not in codes(found)
+
+
+def understood(**likelihoods):
+    return phase_classifier._understood(json.dumps({"likelihoods": likelihoods}).encode(), 0.7)
+
+
+@pytest.mark.parametrize(
+    ("likelihoods", "is_taken"),
+    [
+        ({"ART": 1}, True), ({"ART": 1.0001}, False), ({"ART": 0, "PV": 0.2}, True), ({"ART": -0.1, "PV": 0.2}, False),
+        ({"ART": 0.9, "PV": "much"}, False), ({"ART": 0.9, "PV": True}, False), ({"ART": 0, "PV": 0}, False),
+        ({}, False),
+    ],
+)  # fmt: skip
+def test_a_likelihood_lies_between_0_and_1(likelihoods, is_taken):
+    assert (understood(**likelihoods).failure == "") is is_taken
+
+
+def test_likelihoods_count_against_the_largest_and_none_is_ever_nothing():
+    (line,) = understood(ART=0.5, PV=0.3, NC=0.001).evidence
+    assert line.likelihood["ART"] == 1.0
+    assert line.likelihood["PV"] == pytest.approx(0.6)
+    assert line.likelihood["NC"] == line.likelihood["EXC"] == 0.005
+    assert line.supports == ("ART", "PV")
+    assert line.weight == 0.7
+
+
+@pytest.mark.parametrize("likelihoods", [[], "x", None, {}])
+def test_an_answer_without_likelihoods_is_told(likelihoods):
+    answer = phase_classifier._understood(json.dumps({"likelihoods": likelihoods}).encode(), 1.0)
+    assert answer.failure == 'its answer has no "likelihoods"'
+
+
+@pytest.mark.parametrize(("size", "failure"), [(1 << 20, ""), ((1 << 20) + 1, "its answer is too long")])
+def test_an_answer_may_be_a_mebibyte_long(size, failure):
+    text = b'{"likelihoods": {"ART": 1}}'
+    assert phase_classifier._understood(text + b" " * (size - len(text)), 1.0).failure == failure
+
+
+@pytest.mark.parametrize(
+    ("dtype", "written"), [(np.int16, "int16"), (np.uint8, "int16"), (np.float64, "float32")]
+)
+def test_values_are_written_whole_or_as_single_precision(tmp_path, dtype, written):
+    import nibabel
+
+    made = ct(SMALL.astype(dtype), ImageOrientationPatient=[1, 0, 0, 0, 0.6, 0.8])
+    path = tmp_path / "volume.nii"
+    phase_classifier._write(made, path)
+    image = nibabel.load(path)
+    assert str(image.get_data_dtype()) == written
+    assert np.array_equal(np.asanyarray(image.dataobj), SMALL.transpose(2, 1, 0))
+    assert image.affine == pytest.approx(np.diag([-1.0, -1.0, 1.0, 1.0]) @ made.geometry.affine, abs=1e-5)
+
+
+@pytest.mark.parametrize("lacking", ["values", "geometry"])
+def test_a_volume_without_values_in_space_is_not_asked_about(lacking):
+    from dataclasses import replace
+
+    answer = phase_classifier.ask(
+        replace(ct(SMALL), **{lacking: None}), ContrastOptions(classifier=("false",))
+    )
+    assert answer.failure == "the volume has no values"
