@@ -6,6 +6,7 @@ The frames come in the same order, and the same error is raised, however many pr
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import math
 import os
 import signal
@@ -24,6 +25,7 @@ from handlers.normalization.pixel_layout import UNCOMPRESSED, PixelLayout
 
 FAST = {*UNCOMPRESSED, RLELossless, DEFLATED_FRAMES, ENCAPSULATED_UNCOMPRESSED}  # no slower than a pipe
 WORTH_BYTES = 4 << 20  # decoded: some 20 ms of the fastest of the others, as long as a fork takes
+PIPE_BYTES = 1 << 20  # two slices of 512 x 512; what an unprivileged process may ask for (pipe(7))
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -83,6 +85,8 @@ class _Helper:
 
     def __init__(self, share: Sequence[Wanted]) -> None:
         self._frames, send = Pipe(duplex=False)
+        with suppress(OSError):  # a limit of the user may forbid it; then frames go in smaller pieces
+            fcntl.fcntl(send.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         parent = os.getpid()
         self._process = os.fork()
         if self._process == 0:

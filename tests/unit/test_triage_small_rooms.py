@@ -1,0 +1,204 @@
+"""Small rules at their limits: frame counts, extents of phases, breathing, objects, subjects, indices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from handlers.model import Frame, Scope, Severity
+from handlers.triage import (
+    frame_count,
+    header,
+    phase_extent,
+    respiratory_gating,
+    respiratory_sources,
+    sop_classes,
+    subject,
+    ultrasound,
+)
+from handlers.triage.sop_classes import Kind
+from triage_cases import codes, instance, multi_frame, only, series, volume
+from triage_cases import header as data_set
+
+# ---- frames and concatenations
+
+
+@pytest.mark.parametrize(
+    ("stated", "groups", "expected"),
+    [
+        (None, 0, []), (None, 1, []), (None, 2, ["ING-008"]), (3, 3, []), (3, 2, ["ING-008"]), (1, 0, []), (0, 0, ["ING-008"]),
+    ],
+)  # fmt: skip
+def test_the_number_of_frames_is_that_of_their_groups(stated, groups, expected):
+    items = [data_set({}) for _ in range(groups)] or None
+    one = instance(NumberOfFrames=stated, PerFrameFunctionalGroupsSequence=items)
+    found = frame_count.inconsistent_frames(series(loose=(one,)))
+    assert codes(found) == expected
+    assert all((each.severity, each.scope) == (Severity.REVIEW, Scope.INSTANCE) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("parts", "total", "expected"),
+    [
+        ((1, 2), 2, None),
+        ((1,), 2, (1, 2)),
+        ((1, 3), None, (2, 3)),
+        ((None,), None, None),
+        ((1, 2, 3), None, None),
+        ((2,), 1, None),
+    ],
+)
+def test_all_parts_of_a_concatenation_are_there(parts, total, expected):
+    made = [
+        instance(name=k, ConcatenationUID="1.2", InConcatenationNumber=each, InConcatenationTotalNumber=total)
+        for k, each in enumerate(parts)
+    ]
+    found = frame_count.incomplete_concatenation(series(loose=(instance(name="other"), *made)))
+    told = [(each.evidence["parts"], each.evidence["expected"]) for each in found]
+    assert told == ([] if expected is None else [expected])
+    assert all((each.code, each.severity) == ("ING-008", Severity.REVIEW) for each in found)
+
+
+def test_one_part_that_knows_the_total_is_enough():
+    made = [
+        instance(
+            name=k,
+            ConcatenationUID="1.2",
+            InConcatenationNumber=k,
+            InConcatenationTotalNumber=3 if k == 1 else None,
+        )
+        for k in (1, 2)
+    ]
+    assert only(frame_count.incomplete_concatenation(series(loose=tuple(made)))).evidence["expected"] == 3
+
+
+# ---- extents of phases
+
+
+def stack(index=0, **geometry):
+    made = volume("CT", index=index)
+    return replace(made, geometry=replace(made.geometry, **geometry))
+
+
+def test_an_extent_goes_from_the_first_to_the_last_position_along_the_normal():
+    made = stack(origin=(5.0, 6.0, 7.0), gaps_mm=(2.0, 0.001, 0.0, 2.5), missing=((1, 2), (3, 1)))
+    found = phase_extent.extent(made)
+    assert (found.slices, found.start_mm, found.end_mm, found.missing) == (4, 7.0, pytest.approx(11.501), 3)
+    assert phase_extent.extent(replace(made, geometry=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("second", "is_unequal"),
+    [
+        ({}, False),
+        ({"origin": (0.0, 0.0, 1.0)}, False),  # half a slice of 2 mm
+        ({"origin": (0.0, 0.0, 1.01)}, True),
+        ({"missing": ((3, 1),)}, True),
+        ({"gaps_mm": (2.0,) * 17 + (2.0, 0.0)}, True),  # one position less
+        ({"normal": (0.004, 0.0, 1.0)}, False),  # the same to two digits
+    ],
+)
+def test_phases_of_one_scan_cover_the_same(second, is_unequal):
+    found = phase_extent.unequal([stack(), stack(1, **second)])
+    assert bool(found) is is_unequal
+
+
+def test_other_reconstructions_are_not_compared():
+    sharp = volume("CT", index=1, slices=10, ConvolutionKernel="B70f")
+    assert phase_extent.unequal([volume("CT"), sharp]) == []
+    first = volume("CT", index=1, slices=10, SliceThickness=lambda k: 1 if k == 0 else 2)
+    assert phase_extent.unequal([volume("CT"), first]) == []
+
+
+@pytest.mark.parametrize(
+    ("slices", "why"),
+    [(2, "only 2 slices"), (3, "3 of 20 slices"), (18, "18 of 20 slices"), (19, None), (20, None)],
+)
+def test_one_slice_less_is_still_complete(slices, why):
+    found = phase_extent.incomplete([volume("CT"), volume("CT", index=1, slices=slices)])
+    assert found == ({"v1": why} if why else {})
+
+
+# ---- breathing
+
+
+@pytest.mark.parametrize(
+    ("delay_ms", "interval_ms", "percent"),
+    [
+        (500, 1000, 50.0), (500, 999, None), (5000, 20000, 25.0), (5000, 20001, None), (1234, 3000, 41.1), (0, 3000, 0.0),
+        (3000, 3000, 0.0), (3001, 3000, None), (-1, 3000, None), (None, 3000, None),
+    ],
+)  # fmt: skip
+def test_a_delay_is_a_share_of_the_breath(delay_ms, interval_ms, percent):
+    assert respiratory_sources._share(delay_ms, interval_ms) == percent
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"),
+    [(100, 0.0), (99.96, 0.0), (99.94, 99.9), (33.33, 33.3), (100.1, None), (0.4, 0.4)],
+)
+def test_a_breath_is_a_circle(percent, expected):
+    assert respiratory_sources._cycle(percent) == expected
+
+
+def test_a_volume_without_breathing_hides_no_other():
+    breathing = volume("CT", index=1, SeriesDescription="T=60%")
+    found = [
+        each
+        for each in respiratory_gating.respiratory_phase(series(volume("CT"), breathing))
+        if each.code == "RSP-001"
+    ]
+    assert [(each.target, each.severity) for each in found] == [("v1", Severity.INFO)]
+
+
+# ---- objects
+
+
+@pytest.mark.parametrize(
+    ("uid", "kind"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.2", Kind.IMAGE), ("1.2.840.10008.5.1.4.1.1.7", Kind.SECONDARY_CAPTURE),
+        ("1.2.840.10008.5.1.4.1.1.999", Kind.UNKNOWN), ("1.3.46.670589", Kind.UNKNOWN),
+    ],
+)  # fmt: skip
+def test_a_class_of_the_standard_is_known(uid, kind):
+    assert sop_classes.kind(uid) is kind
+
+
+@pytest.mark.parametrize(
+    ("statements", "is_told"), [((None, "YES"), True), (("YES", "NO"), True), (("NO", None), False)]
+)
+def test_one_image_that_says_it_is_of_quality_control_is_enough(statements, is_told):
+    made = [instance(name=k, QualityControlImage=each) for k, each in enumerate(statements)]
+    found = subject.phantom(series(loose=tuple(made)))
+    assert bool(found) is is_told
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "stored as RGB"),
+        (
+            {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "UltrasoundColorDataPresent": 1},
+            "colour data",
+        ),
+    ],
+)
+def test_colour_in_ultrasound_says_why(attributes, words):
+    grey = volume("US", slices=1, PhotometricInterpretation="MONOCHROME2")
+    found = ultrasound.colour_ultrasound(series(grey, volume("US", index=1, slices=1, **attributes)))
+    assert [each.target for each in found] == ["v1"]
+    assert words in found[0].message
+
+
+def test_attributes_of_a_frame_are_read_from_its_own_groups():
+    plain = volume("CT", slices=3)
+    assert len(list(header.different(plain.frames))) == 3
+    one = plain.frames[0].instance
+    shared = tuple(Frame(one, k + 1) for k in range(3))
+    assert len(list(header.different(shared))) == 1  # nothing of the frame's own
+    own = multi_frame(replace(plain, frames=shared), TriggerTime=float)
+    assert len(list(header.different(own.frames))) == 3
+    mixed = (shared[0], shared[1], own.frames[2], plain.frames[1])
+    assert len(list(header.different(mixed))) == 3
