@@ -41,8 +41,9 @@ soak: setup-dev test-tools ## Run the long forms of the tests: kills, fuzzing, l
 compare: setup test-tools ## Repeat the abuses of docs/reliability.md on this node and on others; write the table.
 	$(BIN)/python tests/benchmarks/side_by_side.py
 
-mutants: setup-dev ## Put small faults into a room and list those that no test notices. ROOM=handlers/geometry.py
-	$(BIN)/python tests/mutants.py $(ROOM) $(if $(TESTS),--tests $(TESTS))
+mutants: setup-dev ## Put small faults into the rooms of triage, and list those that no test notices: docs/mutants.md. ROOM=... for one.
+	$(BIN)/python tests/mutants.py $(or $(ROOM),handlers/triage handlers/geometry.py) $(if $(TESTS),--tests $(TESTS)) \
+	  $(if $(ROOM),,--page docs/mutants.md --at-least 85)
 
 lint: setup-dev ## Format, lint, types, layers.
 	$(BIN)/ruff format --check

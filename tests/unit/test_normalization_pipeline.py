@@ -22,7 +22,7 @@ RECIPE = Recipe(orientation="RAS", spacing_mm=(1.0, 1.0, 2.0), intensity="soft")
 def test_the_order_of_the_steps_is_the_written_one():
     measured = [getattr(step, "__name__", type(step).__name__) for step in measure_steps(RECIPE)]
     assert measured == [
-        "decode_stored_values",
+        "DecodeStoredValues",
         "mark_declared_padding",
         "ModalityTransform",
         "UptakeValue",
