@@ -34,6 +34,7 @@ from typing import Any
 import pytest
 
 from mutation import Mutant, mutants
+from survivors import Result, Survivor, page
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("tests/unit", "tests/property")
@@ -43,7 +44,6 @@ OURS = tuple(
     f"{ROOT}/{folder}/" for folder in ("handlers", "node", "tests")
 )  # forgotten by a fork that imports anew
 BUDGET = 8.0  # seconds of tests, as timed in the first run, which takes two to three times as long
-LONGEST_LINE = 150  # of the page
 PATIENCE = 10.0  # times the time of a test, before it counts as never ending
 DONE, FAILED = 0, 1
 
@@ -109,39 +109,6 @@ def codes_in(code: CodeType) -> Iterator[tuple[Function, CodeType]]:
         if isinstance(each, CodeType):
             yield (each.co_qualname, each.co_firstlineno), each
             yield from codes_in(each)
-
-
-@dataclass(frozen=True)
-class Survivor:
-    """A fault that no test noticed; `is_reached` says whether any test passes through its line."""
-
-    line: int
-    change: str
-    source: str
-    is_reached: bool
-
-    def __str__(self) -> str:
-        """Say where it is and what it was, with the line of the room."""
-        note = "" if self.is_reached else " [at import, or no test comes here]"
-        return f"line {self.line}: {self.change}{note}: {self.source}"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of the faults of one room."""
-
-    room: str
-    faults: int
-    survivors: tuple[Survivor, ...]
-
-    @property
-    def killed(self) -> int:
-        return self.faults - len(self.survivors)
-
-    @property
-    def share(self) -> float:
-        """Percent of the faults that were noticed."""
-        return 100 * self.killed / max(self.faults, 1)
 
 
 class Session:
@@ -364,29 +331,6 @@ def main() -> int:
     if arguments.page:
         arguments.page.write_text(page(session.results), encoding="utf-8")
     return DONE if share >= arguments.at_least else FAILED
-
-
-def page(results: Sequence[Result]) -> str:
-    """Return the results as a page: a table of the rooms, then the faults that no test noticed."""
-    faults, killed = (sum(getattr(each, name) for each in results) for name in ("faults", "killed"))
-    head = [
-        "# Faults that no test notices",
-        "",
-        "Made by `make mutants`: each line is a small fault that was put into a room of the science, and that its tests let pass.",
-        "Most change nothing that can be seen (a limit that no measured number meets exactly, a guard that is never reached).",
-        "",
-        f"{killed} of {faults} faults are noticed, {100 * killed / max(faults, 1):.1f} %.",
-        "",
-        "| room | faults | noticed |",
-        "|---|---|---|",
-        *(f"| `{each.room}` | {each.faults} | {each.share:.0f} % |" for each in results if each.faults),
-    ]
-    for each in results:
-        if each.survivors:
-            head += ["", f"## {each.room}", "", "```"]
-            head += [f"{survivor}"[:LONGEST_LINE] for survivor in each.survivors]
-            head += ["```"]
-    return "\n".join(head) + "\n"
 
 
 def files_of(room: Path) -> list[Path]:
