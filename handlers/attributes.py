@@ -12,6 +12,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
@@ -174,10 +175,13 @@ def _raw(source: Source, keyword: str) -> Any:
     if isinstance(source, Frame) and keyword in source.functional:
         return source.functional[keyword]
     header, tag = _header(source), tag_of(keyword)
-    if tag is None or tag not in header.keys():  # noqa: SIM118 - `in` a Dataset makes a tag anew
+    if tag is None:
         return ABSENT
     try:
-        return header[tag].value
+        element = header.get_item(tag)  # half the time of header[tag] where it was converted before
+        if element is None:
+            return ABSENT
+        return (header[tag] if isinstance(element, RawDataElement) else element).value
     except Exception as error:  # pydicom converts lazily and raises whatever the converter raised
         raise MalformedAttributeError(f"{keyword} cannot be read: {error}") from error
 

@@ -3,17 +3,21 @@
 import hashlib
 import json
 import os
+import random
 import shutil
 import subprocess
 import time
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pydicom
 import pytest
 
 import data
+from listeners import RawPeer
 from node.demo import TemporaryNode
+from node.part10 import read_file_meta
 from node.registry import queries
 from node.registry.database import read_engine
 from nodes import END_STATES, Orthanc, StoreSCP, await_end_states, await_that, free_port, run_cli
@@ -99,6 +103,33 @@ def test_outputs_of_the_wire_are_those_of_run(
     else:
         send_with(sender, study, shared_node.port)
     assert outputs_of(shared_node, expected) == expected
+
+
+@pytest.mark.parametrize("associations", [1, 3, 24], ids=["one", "three at a time", "one for each instance"])
+def test_any_split_over_associations_gives_the_same_bytes(
+    associations: int, shared_node: TemporaryNode, tmp_path: Path
+) -> None:
+    """The instances of both series are shuffled and dealt out; the associations send at the same time."""
+    study = write_study(tmp_path / "study", number=10 + associations)
+    expected = outputs_of_run(study, tmp_path / "run")
+    paths = [path for path in study.rglob("*") if path.is_file()]
+    random.Random(associations).shuffle(paths)
+    shares = [paths[first::associations] for first in range(associations)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda share: send_files(share, shared_node.port), shares))
+    assert outputs_of(shared_node, expected) == expected
+
+
+def send_files(paths: list[Path], port: int) -> None:
+    """Send these files over one association, in this order."""
+    with RawPeer(port, timeout_s=60) as peer:
+        assert peer.associate() == "AC"
+        for number, path in enumerate(paths, start=1):
+            content = path.read_bytes()
+            meta = read_file_meta(content)
+            uid = str(meta.sop_instance_uid)
+            assert peer.store(content[meta.dataset_offset :], uid=uid, message_id=number) == 0
+        peer.release()
 
 
 @pytest.mark.parametrize("group", GROUPS)
