@@ -8,8 +8,14 @@ import pytest
 
 from handlers.model import Frame, Scope, Severity
 from handlers.triage import (
+    derived,
+    differing_duplicates,
+    dimension_index,
     frame_count,
     header,
+    modality,
+    object_kind,
+    patient_position,
     phase_extent,
     respiratory_gating,
     respiratory_sources,
@@ -202,3 +208,133 @@ def test_attributes_of_a_frame_are_read_from_its_own_groups():
     assert len(list(header.different(own.frames))) == 3
     mixed = (shared[0], shared[1], own.frames[2], plain.frames[1])
     assert len(list(header.different(mixed))) == 3
+
+
+SEGMENTATION, CAPTURE, DIRECTORY = (
+    "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.1.3.10",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "attributes", "code", "severity"),
+    [
+        (object_kind.secondary_capture, {"sop_class": CAPTURE}, "TRI-SC-001", Severity.ERROR),
+        (object_kind.not_an_image, {"sop_class": SEGMENTATION}, "TRI-OBJ-001", Severity.ERROR),
+        (object_kind.modality_against_class, {"Modality": "MR"}, "TRI-OBJ-002", Severity.REVIEW),
+        (object_kind.no_pixels, {"options": {"pixel_keyword": ""}}, "TRI-OBJ-003", Severity.ERROR),
+        (object_kind.colour, {"PhotometricInterpretation": "RGB"}, "TRI-OBJ-004", Severity.REVIEW),
+        (derived.few_slices, {"slices": 9}, "TRI-DER-006", Severity.WARN),
+        (derived.derived, {"ImageType": ["DERIVED", "PRIMARY", "AXIAL"]}, "TRI-DER-001", Severity.WARN),
+        (patient_position.patient_position, {"PatientPosition": lambda k: "HFS" if k else "HFP"}, "GEO-016", Severity.REVIEW),
+    ],
+)  # fmt: skip
+def test_a_volume_that_is_as_it_should_be_hides_no_other(rule, attributes, code, severity):
+    found = only(rule(series(volume("CT"), volume("CT", index=1, **attributes))))
+    assert (found.code, found.severity, found.target) == (code, severity, "v1")
+
+
+def test_the_first_coloured_image_is_quoted():
+    made = volume("CT", PhotometricInterpretation=lambda k: ("MONOCHROME2", "YBR_FULL", "RGB")[min(k, 2)])
+    assert only(object_kind.colour(series(made))).evidence["PhotometricInterpretation"] == "YBR_FULL"
+
+
+def test_different_images_at_one_position_are_found_in_every_volume():
+    import numpy as np
+
+    plain = volume("CT", slices=4, values=np.zeros((4, 2, 2)))
+    doubled = volume(
+        "CT", index=1, positions=[(0.0, 0.0, z) for z in (0.0, 2.0, 2.0, 4.0)], values=np.zeros((4, 2, 2))
+    )
+    assert only(differing_duplicates.differing_duplicates(series(plain, doubled))).target == "v1"
+
+
+@pytest.mark.parametrize(
+    ("types", "is_derived"),
+    [
+        (["DERIVED", "PRIMARY"], True), (["derived", "PRIMARY"], True), (["ORIGINAL", "DERIVED"], False),
+        (["ORIGINAL", "PRIMARY", "DERIVED"], False),
+    ],
+)  # fmt: skip
+def test_the_first_value_of_the_image_type_says_what_is_derived(types, is_derived):
+    first = volume("CT", ImageType=lambda k: types if k == 0 else ["ORIGINAL", "PRIMARY"])
+    assert bool(derived.derived(series(first))) is is_derived
+
+
+@pytest.mark.parametrize(
+    ("types", "is_map"),
+    [(["DERIVED", "PRIMARY", "PERFUSION"], True), (["ORIGINAL", "PRIMARY", "PERFUSION"], False)],
+)
+def test_perfusion_is_a_map_when_it_was_derived(types, is_map):
+    assert bool(derived.computed_map(series(volume("MR", ImageType=types)))) is is_map
+
+
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [(["ORIGINAL", "PRIMARY"], [("MOD-003", Severity.WARN)]), (["DERIVED", "ORIGINAL"], [])],
+)
+def test_an_original_ct_image_without_any_sign_of_x_rays_is_told(types, expected):
+    bare = volume("CT", ImageType=types, **dict.fromkeys(modality.XRAY_ATTRIBUTES))
+    assert [
+        (each.code, each.severity) for each in modality.attributes_against_modality(series(bare))
+    ] == expected
+
+
+# ---- the dimension index
+
+
+def indexed(indices, *, places=None, pointer=0x00209057, concatenation=None, **attributes):
+    """One object whose frames have these indices, 2 mm apart."""
+    places = places or [2.0 * k for k in range(len(indices))]
+    made = volume("CT", positions=[(0.0, 0.0, z) for z in places])
+    header_ = {
+        "DimensionIndexSequence": [data_set({"DimensionIndexPointer": pointer})],
+        "ConcatenationUID": concatenation,
+    }
+    one = instance(name="enhanced", **header_, **attributes)
+    frames = tuple(
+        Frame(
+            one,
+            k + 1,
+            {
+                "DimensionIndexValues": [value],
+                "ImagePositionPatient": [0.0, 0.0, z],
+                "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+            },
+        )
+        for k, (value, z) in enumerate(zip(indices, places, strict=True))
+    )
+    return replace(made, frames=frames)
+
+
+@pytest.mark.parametrize("pointer", [0x00209057, 0x00200032])
+@pytest.mark.parametrize(
+    ("indices", "is_told"),
+    [((1, 2, 3, 4), False), ((4, 3, 2, 1), False), ((1, 3, 2, 4), True), ((2, 1), False), ((1, 3, 2), True)],
+)
+def test_the_index_counts_in_the_order_of_positions(pointer, indices, is_told):
+    found = dimension_index.dimension_index(series(indexed(indices, pointer=pointer)))
+    assert codes(found) == (["GEO-021"] if is_told else [])
+
+
+def test_an_index_of_something_else_counts_no_places():
+    assert dimension_index.dimension_index(series(indexed((1, 3, 2), pointer=0x00209128))) == []
+
+
+def test_frames_at_one_place_may_have_any_index():
+    near = [0.0, 0.0, 2.0, 2.0005, 4.0]
+    assert dimension_index.dimension_index(series(indexed((1, 2, 4, 3, 5), places=near))) == []
+
+
+def test_parts_of_a_concatenation_are_counted_together():
+    whole = indexed((1, 3, 2, 4), concatenation="1.2.7")
+    found = only(dimension_index.dimension_index(series(whole)))
+    assert found.evidence["object"] == "1.2.7"
+    alone = only(dimension_index.dimension_index(series(indexed((1, 3, 2, 4)))))
+    assert alone.evidence["object"] == instance(name="enhanced").sop_instance_uid
+
+
+def test_twenty_indices_are_quoted_and_a_volume_without_a_place_is_passed_over():
+    many = indexed([*range(1, 30), 31, 30])
+    nowhere = replace(indexed((1, 3, 2)), index=1, geometry=None)
+    found = only(dimension_index.dimension_index(series(nowhere, many)))
+    assert found.evidence["indices"] == list(range(1, 21))
