@@ -9,7 +9,7 @@ import pytest
 
 from node.demo import TemporaryNode
 from nodes import await_that
-from storms import RECEIVING, Storm, assert_kept, files_in, pids, processes, storm_node
+from storms import RECEIVING, Storm, assert_kept, files_in, pids, processes, registered, storm_node
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -34,8 +34,9 @@ def test_what_comes_while_the_registry_is_locked_waits_or_is_refused(tmp_path: P
     with storm.node:
         with storm.sending():
             storm.await_acknowledged(20)
+            await_that(lambda: registered(storm.node), "the first instances to be registered")
             with locked(storm.node):
-                await_that(lambda: told(storm.node, "database is locked"), "the lock to be told")
+                await_that(lambda: told(storm.node, "registration.stuck"), "the lock to be told")
                 assert files_in(storm.node, "new"), "what was acknowledged before waits in new/"
             storm.await_acknowledged(20)
         assert set(storm.statuses) <= {0x0000, 0xA701}
@@ -48,6 +49,7 @@ def test_a_listener_that_dies_while_the_registry_is_locked_loses_nothing(tmp_pat
     with storm.node:
         with storm.sending():
             storm.await_acknowledged(20)
+            await_that(lambda: registered(storm.node), "the first instances to be registered")
             with locked(storm.node):
                 before = files_in(storm.node, "new")
                 await_that(lambda: files_in(storm.node, "new") - before, "instances to wait in new/")
