@@ -12,7 +12,6 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
@@ -175,13 +174,10 @@ def _raw(source: Source, keyword: str) -> Any:
     if isinstance(source, Frame) and keyword in source.functional:
         return source.functional[keyword]
     header, tag = _header(source), tag_of(keyword)
-    if tag is None:
+    if tag is None or tag not in header.keys():  # noqa: SIM118 - `in` a Dataset makes a tag anew
         return ABSENT
     try:
-        element = header.get_item(tag)  # half the time of header[tag] where it was converted before
-        if element is None:
-            return ABSENT
-        return (header[tag] if isinstance(element, RawDataElement) else element).value
+        return header[tag].value
     except Exception as error:  # pydicom converts lazily and raises whatever the converter raised
         raise MalformedAttributeError(f"{keyword} cannot be read: {error}") from error
 
