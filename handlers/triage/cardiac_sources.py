@@ -39,7 +39,7 @@ class CardiacPhase:
     source: str
     percent: float | None
     time_ms: float | None
-    is_actual: bool = False
+    is_actual: bool
 
 
 def phases(volume: Volume) -> list[CardiacPhase]:

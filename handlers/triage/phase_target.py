@@ -55,7 +55,7 @@ class PhaseTarget:
         if time_ms is None:
             return None
         apart = abs(time_ms - self.value)
-        if rr_ms and apart < rr_ms:
+        if rr_ms and apart <= rr_ms:
             apart = min(apart, rr_ms - apart)
         return float(100.0 * apart / (rr_ms or table("gating")["cardiac"]["nominal_rr_ms"]))
 

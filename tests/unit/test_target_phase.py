@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from handlers.triage import cardiac_gating, cardiac_series
 from handlers.triage.phase_target import PhaseTarget
 from handlers.triage.target_phase import TargetPhase
 from handlers.triage.verdict import series_verdict, volume_verdict
-from triage_cases import codes, only, series, sibling, volume
+from triage_cases import codes, multi_frame, only, series, sibling, volume
 
 
 def phase(percent, index=0, **more):
@@ -357,3 +358,84 @@ def test_stacks_of_other_planes_are_not_compared():
 def test_slices_at_one_place_count_once():
     twice = [(0.0, 0.0, 2.0 * (k // 2)) for k in range(40)]
     assert unequal(phase(40, 0), phase(75, 1, positions=twice)) == []
+
+
+def test_a_hundred_percent_is_the_next_beat_and_a_whole_beat_later_too():
+    assert PhaseTarget.of("100%") == PhaseTarget.of("0%")
+    assert PhaseTarget.of("0ms").distance({"phase_percent": None, "time_ms": 1000.0, "rr_ms": 1000.0}) == 0
+    assert PhaseTarget.of("0ms").distance({"phase_percent": 100.0, "time_ms": None, "rr_ms": 800.0}) == 0
+
+
+def test_mid_diastole_itself_is_the_diastolic_side():
+    # both are 0.4 % away, and one of them is mid-diastole
+    assert taken("74.6%", *phases(74.2, 75)) == "v1"
+
+
+def test_of_two_times_equally_near_the_later_one_wins():
+    times = [
+        multi_frame(volume("CT", index=k), NominalCardiacTriggerDelayTime=float(time))
+        for k, time in enumerate((480, 520))
+    ]
+    assert taken("500ms", *times) == "v1"
+
+
+def test_a_volume_that_cannot_be_compared_is_passed_over():
+    # a percentage without a beat is no time
+    timed = volume("CT", index=1, TriggerTime=310, NominalInterval=1000)
+    found = TargetPhase("300ms")(series(phase(30, 0), timed))
+    assert only(found, "GAT-010").target == "v1"
+    assert "no phase that can be compared" in only(found, "GAT-011").message
+
+
+def test_a_volume_farther_than_is_accepted_is_taken_with_a_warning():
+    finding = only(TargetPhase("75%")(series(phase(80.1))), "GAT-006")
+    assert (finding.severity, finding.target) == (Severity.WARN, "v0")
+    assert finding.evidence == {"target_phase": "75%", "distance_percent": 5.1}
+
+
+@pytest.mark.parametrize(("percent", "name"), [(80, "v0"), (80.1, None)])
+def test_a_nearer_series_counts_only_beyond_what_is_accepted(percent, name):
+    assert taken("75%", phase(percent), study=(sibling(**NEAR),)) == name
+
+
+@pytest.mark.parametrize(("words", "code"), [("CorCTA 80 %", "GAT-011"), ("CorCTA 81 %", "GAT-006")])
+def test_a_nearer_series_is_as_near_as_is_accepted(words, code):
+    found = TargetPhase("75%")(series(phase(40), study=(sibling(**NEAR | {"SeriesDescription": words}),)))
+    assert codes(found) == [code]
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"ScanOptions": "TP74PC600"}, "GAT-011"),  # one value alone may be no list
+        ({"ScanOptions": ["HELIX", "TP74PC600"]}, "GAT-011"),
+        ({"ScanOptions": "TP20PC", "NominalPercentageOfCardiacPhase": 75}, "GAT-011"),  # the percentage first
+        ({"ScanOptions": "TP75PC", "NominalPercentageOfCardiacPhase": 20}, "GAT-006"),
+        ({"ScanOptions": "HELIX"}, "GAT-006"),
+    ],
+)
+def test_the_scan_options_of_another_series_are_read(facts, code):
+    other = sibling(**NEAR | {"SeriesDescription": "x"} | facts)
+    assert codes(TargetPhase("75%")(series(phase(40), study=(other,)))) == [code]
+
+
+def of_first(value, rest):
+    return lambda k: value if k == 0 else rest
+
+
+def test_the_first_image_speaks_for_its_volume():
+    derived, original = ["DERIVED", "SECONDARY"], ["ORIGINAL", "PRIMARY"]
+    made = phase(75, 0, ImageType=of_first(derived, original)), phase(73, 1)
+    assert taken("75%", *made) == "v1"
+    thick, thin = (
+        phase(75, k, SliceThickness=of_first(first, rest)) for k, (first, rest) in enumerate(((3, 1), (2, 2)))
+    )
+    assert taken("75%", thick, thin) == "v1"
+    placed = phase(40, FrameOfReferenceUID=of_first("1.2.3", "1.2.4"))
+    assert codes(TargetPhase("75%")(series(placed, study=(sibling(**NEAR),)))) == ["GAT-011"]
+
+
+def test_without_a_stated_thickness_the_spacing_tells_the_thinner_slices():
+    made = (phase(75, k, SliceThickness=None, step=(0.0, 0.0, step)) for k, step in enumerate((2.0, 1.0)))
+    loose, dense = (replace(each, spacing_mm=each.geometry.spacing_mm) for each in made)
+    assert taken("75%", loose, dense) == "v1"

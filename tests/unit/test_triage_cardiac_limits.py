@@ -40,6 +40,10 @@ def with_private(group, creator, elements, **attributes):
         ({"HeartRate": lambda k: (60, 75)[k]}, HeartBeat(67.5, 60000 / 67.5, 800.0, 1000.0)),
         ({"HeartRate": lambda k: (60, 75)[k], "LowRRValue": 700}, HeartBeat(67.5, 60000 / 67.5, 700.0, None)),
         ({"HeartRate": 60, "LowRRValue": 700, "HighRRValue": 900}, HeartBeat(60.0, 1000.0, 700.0, 900.0)),
+        (
+            {"HeartRate": 60, "LowRRValue": lambda k: 700 + k, "HighRRValue": lambda k: 900 + k},
+            HeartBeat(60.0, 1000.0, 700.0, 901.0),  # the shortest and the longest of all slices
+        ),
     ],
 )
 def test_the_beat_is_what_is_stated_and_its_range_what_the_slices_show(attributes, expected):
@@ -148,7 +152,16 @@ def test_the_uncertainty_of_a_computed_phase_has_one_digit():
 
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
-    [(70, "75", []), (70, "76", ["GAT-003"]), (97, "2", []), (97, "3", ["GAT-003"]), (2, "97", [])],
+    [
+        (70, "75", []),
+        (70, "76", ["GAT-003"]),
+        (97, "2", []),
+        (97, "3", ["GAT-003"]),
+        (2, "97", []),
+        (0, "5", []),
+        (0, "6", ["GAT-003"]),
+        (6, "0", ["GAT-003"]),
+    ],
 )
 def test_statements_may_differ_by_five_percent_of_the_circle(first, second, expected):
     made = volume("CT", NominalPercentageOfCardiacPhase=first, ScanOptions=f"TP{second}PC")
@@ -229,3 +242,10 @@ def test_gated_volumes_without_a_phase_are_not_compared():
         for k, n in enumerate((20, 10))
     ]
     assert cardiac_series.unequal_phases(series(*made)) == []
+
+
+def test_the_first_image_names_the_ends_of_the_sequence():
+    def words(k):
+        return "HEART 0-50%" if k == 0 else "HEART"
+
+    assert only(phases(0, 10, 20, 30, words=words)).evidence["missing_percent"] == [40.0, 50.0]

@@ -18,12 +18,14 @@ def test_an_unreadable_file_is_refused_and_spares_the_rest():
     lost = series(volume("CT"), unreadable=((Path("IM7"), "cut short"),))
     finding = only(identity.unreadable_files(lost))
     assert (finding.code, finding.severity, finding.scope) == ("ING-001", Severity.ERROR, Scope.INSTANCE)
-    assert finding.evidence["reason"] == "cut short"
+    assert finding.target == "IM7"
+    assert finding.evidence == {"file": "IM7", "reason": "cut short"}
 
 
 def test_a_series_of_unreadable_files_alone_is_refused_as_a_whole():
     lost = Series("1.2", "1.3", (), unreadable=((Path("IM7"), "no DICOM"),))
-    assert only(identity.unreadable_files(lost)).scope is Scope.SERIES
+    finding = only(identity.unreadable_files(lost))
+    assert (finding.scope, finding.target) == (Scope.SERIES, "")
 
 
 def test_readable_files_give_no_finding():
@@ -38,7 +40,9 @@ def _with_meta(uid):
 
 
 def test_file_meta_of_another_instance_is_noticed():
-    assert codes(identity.file_meta_against_data_set(series(loose=(_with_meta("1.2.3.4"),)))) == ["ING-005"]
+    finding = only(identity.file_meta_against_data_set(series(loose=(_with_meta("1.2.3.4"),))))
+    assert (finding.code, finding.severity) == ("ING-005", Severity.WARN)
+    assert finding.evidence["instances"] == 1
 
 
 @pytest.mark.parametrize("one", [_with_meta(None), instance()])
@@ -183,3 +187,25 @@ def test_empty_and_absent_numbers_are_not_malformed():
         malformed.malformed_attributes(series(loose=(instance(Modality="CT", SliceThickness=None, KVP=""),)))
         == []
     )
+
+
+@pytest.mark.parametrize(
+    ("uid", "state"),
+    [
+        ("", "missing"),
+        ("1.2.840.10008.5.1.1.29", "retired"),  # Hardcopy Grayscale Image Storage
+        ("1.3.46.670589.2.4.1.1", "private to a vendor"),
+        ("1.2.840.10008.5.1.4.1.1.9999", "not in the DICOM standard"),
+        ("1.2.840.10008.5.1.4.1.1.2", None),
+    ],
+)
+def test_a_class_that_is_not_of_the_standard_is_marked(uid, state):
+    found = identity.unknown_class(series(loose=(instance(sop_class=uid),)))
+    assert [each.severity for each in found] == ([Severity.WARN] if state else [])
+    assert not state or found[0].message.endswith(f"is {state}")
+
+
+def test_every_sign_of_a_phantom_is_named_once():
+    signs = {"PatientName": "Phantom", "PatientID": "QA 1", "QualityControlSubject": "YES"}
+    finding = only(subject.phantom(series(volume("CT", **signs))))
+    assert finding.evidence["by"] == ["QualityControlSubject", "PatientName", "PatientID"]

@@ -145,3 +145,10 @@ def test_overlay_planes_are_noted():
 
 def test_images_without_overlays_are_not_noted():
     assert burned_in.overlay_planes(series(volume("CT"))) == []
+
+
+def test_the_greatest_ratio_counts_and_ten_statements_are_quoted():
+    made = volume("CT", slices=12, LossyImageCompressionRatio=lambda k: 30.12345 if k == 3 else 2 + k)
+    told = only(lossy.lossy_history(series(made))).evidence["lossy"]
+    assert told["ratio"] == 30.123
+    assert [each["raw"] for each in told["evidence"]] == ["2", "3", "4", "30.1234", *map(str, range(6, 12))]

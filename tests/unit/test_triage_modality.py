@@ -78,3 +78,10 @@ def test_one_attribute_or_a_derived_image_is_enough(attributes):
 
 def test_mr_may_have_attributes_of_mr():
     assert modality.attributes_against_modality(series(volume("MR"))) == []
+
+
+def test_the_first_image_speaks_for_the_attributes_of_its_volume():
+    held = volume("CT", EchoTime=lambda k: 10 if k == 0 else None)
+    assert codes(modality.attributes_against_modality(series(held))) == ["MOD-003"]
+    passed = volume("CT", EchoTime=lambda k: None if k == 0 else 10)
+    assert modality.attributes_against_modality(series(passed)) == []

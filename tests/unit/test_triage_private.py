@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
 from handlers.model import Severity
 from handlers.tables import table
+from handlers.triage import header
 from handlers.triage.private_evidence import private_evidence
 from triage_cases import codes, only, series, volume
 
@@ -79,3 +84,43 @@ def test_the_table_holds_every_creator_that_the_programs_read():
     listed = {entry["creator"] for entry in table("private_tags")["element"]}
     nested = {"Philips MR Imaging DD 005"}  # holds a sequence of functional groups, no value
     assert read - nested == listed
+
+
+@pytest.mark.parametrize(
+    ("vr", "value", "told"),
+    [("LO", "x" * 41, "x" * 40), ("LO", "x" * 40, "x" * 40), ("OB", b"abc", "3 bytes")],
+)
+def test_the_start_of_a_long_value_is_quoted(vr, value, told):
+    made = holding("CT", 0x0045, "GEMS_HELIOS_01", [(0x30, vr, value)])
+    assert only(private_evidence(series(made))).evidence["elements"][0]["value"] == told
+
+
+def test_an_element_that_cannot_be_read_hides_no_other():
+    made = holding("CT", 0x0045, "GEMS_HELIOS_01", [(0x31, "CS", "60"), (0x33, "CS", "75")]).instances[0]
+    tag = BaseTag(0x00451030)
+    broken = RawDataElement(tag, "QQ", 4, b"what", 0, is_implicit_VR=False, is_little_endian=True)
+    made = replace(made, header=Dataset({**dict(made.header.items()), tag: broken}))
+    elements = only(private_evidence(series(loose=(made,))), "PRV-TAG-001").evidence["elements"]
+    assert [each["element"] for each in elements] == ["(0045,xx31)", "(0045,xx33)"]
+
+
+def test_the_last_block_of_a_group_has_a_creator_too():
+    made = volume("CT", slices=1)
+    held = made.frames[0].instance.header
+    held.add_new(0x004500FF, "LO", "GEMS_HELIOS_01")
+    held.add_new(0x0045FF33, "CS", "75")
+    assert codes(private_evidence(series(made))) == ["PRV-TAG-001"]
+    del held[0x004500FF]
+    assert only(private_evidence(series(made))).evidence["blocks"] == ["(0045,FFxx)"]
+
+
+def test_each_modality_is_looked_at_once():
+    plain = volume("CT", slices=2)
+    other = replace(holding("PT", 0x0009, "GEMS_PETD_01", [(0x0D, "DT", "20240502122000.00")]), index=1)
+    assert codes(private_evidence(series(plain, other))) == ["PRV-TAG-001"]
+
+
+@pytest.mark.parametrize(("value", "text"), [(["B", "A"], "B"), ("B", "B"), ("", "")])
+def test_the_first_value_of_a_private_element_is_its_text(value, text):
+    made = holding("CT", 0x0045, "GEMS_HELIOS_01", [(0x30, "LO", value)])
+    assert header.private_text(made.instances[0], 0x0045, "GEMS_HELIOS_01", 0x30) == text

@@ -229,3 +229,9 @@ def test_two_bins_are_part_of_the_division_that_lacks_fewest():
 def test_a_bin_is_rounded_by_no_more_than_a_percent(percent, fits):
     finding = only(bins(one("T=0%"), study=scan(f"T={percent}%", "T=25%")))
     assert bool(finding.evidence["missing"]) == fits
+
+
+def test_the_first_image_places_a_volume_in_its_study():
+    made = one(TEN[0], FrameOfReferenceUID=lambda k: "1.2.3" if k == 0 else "1.2.4")
+    assert bins(made, study=scan(*TEN[1:])) == []
+    assert only(bins(made, study=scan(*TEN[1:9]))).evidence["missing"] == ["90 %"]

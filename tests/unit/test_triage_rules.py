@@ -147,3 +147,13 @@ def test_a_series_without_volumes_is_judged_by_its_findings():
     assert series_verdict([about("TRI-OBJ-001", Severity.ERROR)], (), (), PLAIN) is R
     assert series_verdict([about("ING-002", Severity.REVIEW)], (), (), PLAIN) is Q
     assert series_verdict([], (), (), PLAIN) is R
+
+
+@pytest.mark.parametrize(("scope", "target", "counts"), [
+    (Scope.STUDY, "1.2.3", True), (Scope.SERIES, "1.2.3", True), (Scope.VOLUME, "", True), (Scope.VOLUME, "v1", False),
+])  # fmt: skip
+def test_what_is_said_of_the_whole_counts_for_every_volume(scope, target, counts):
+    finding = Finding("X-001", Severity.REVIEW, "said", scope, target)
+    assert volume_verdict([finding], volume("CT"), PLAIN) is (
+        Verdict.QUARANTINE if counts else Verdict.ACCEPT
+    )

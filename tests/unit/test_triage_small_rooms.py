@@ -17,14 +17,16 @@ from handlers.triage import (
     object_kind,
     patient_position,
     phase_extent,
+    respiratory_bins,
     respiratory_gating,
     respiratory_sources,
+    respiratory_text,
     sop_classes,
     subject,
     ultrasound,
 )
 from handlers.triage.sop_classes import Kind
-from triage_cases import codes, instance, multi_frame, only, series, volume
+from triage_cases import codes, instance, multi_frame, only, series, sibling, volume
 from triage_cases import header as data_set
 
 # ---- frames and concatenations
@@ -102,7 +104,9 @@ def test_an_extent_goes_from_the_first_to_the_last_position_along_the_normal():
         ({"origin": (0.0, 0.0, 1.01)}, True),
         ({"missing": ((3, 1),)}, True),
         ({"gaps_mm": (2.0,) * 17 + (2.0, 0.0)}, True),  # one position less
+        ({"gaps_mm": (4.0,) + (2.0,) * 17}, True),  # one position less, with the same ends
         ({"normal": (0.004, 0.0, 1.0)}, False),  # the same to two digits
+        ({"normal": (0.004, 0.0, 1.0), "origin": (0.0, 0.0, 1.01)}, True),
     ],
 )
 def test_phases_of_one_scan_cover_the_same(second, is_unequal):
@@ -156,6 +160,52 @@ def test_a_volume_without_breathing_hides_no_other():
         if each.code == "RSP-001"
     ]
     assert [(each.target, each.severity) for each in found] == [("v1", Severity.INFO)]
+
+
+@pytest.mark.parametrize(("bins", "is_combined"), [((), False), ((0,), False), ((0, 50), True)])
+def test_an_average_beside_two_bins_is_one_over_them(bins, is_combined):
+    study = [
+        sibling(SeriesDescription=f"T={each}%", Modality="CT", FrameOfReferenceUID="1.2.3") for each in bins
+    ]
+    made = volume("CT", SeriesDescription="Average")
+    found = respiratory_gating.combined_breathing(series(made, study=tuple(study)))
+    assert codes(found) == (["RSP-002", "TRI-DER-003"] if is_combined else [])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [("100% In", (100.0, "IN")), ("101% In", (None, "")), ("T=99%", (99.0, "")), ("T=101%", (None, ""))],
+)
+def test_a_bin_in_words_lies_in_the_breath(words, told):
+    found = respiratory_text.read(words)
+    assert (found.percent, found.half) == told
+
+
+def test_the_flag_of_ge_for_gating_is_recorded():
+    made = volume("CT", slices=1, SeriesDescription="T=50%")
+    made.frames[0].instance.header.private_block(0x0053, "GEHC_CT_ADVAPP_001", create=True).add_new(
+        0x62, "IS", 1
+    )
+    assert respiratory_sources.fact(made)["ge_flag"] == "1"
+
+
+DEPTHS = ("0% Ex", "20% In", "40% In", "60% In", "80% In", "100% In", "80% Ex", "60% Ex", "40% Ex", "20% Ex")
+
+
+@pytest.mark.parametrize(("lost", "name"), [("0% Ex", "0 %"), ("100% In", "100 %"), ("80% In", "80 % IN")])
+def test_the_depth_that_is_missing_is_named(lost, name):
+    made = [
+        volume("CT", index=k, SeriesDescription=each)
+        for k, each in enumerate(each for each in DEPTHS if each != lost)
+    ]
+    assert only(respiratory_bins.incomplete_bins(series(*made))).evidence["missing"] == [name]
+
+
+@pytest.mark.parametrize(("percent", "missing"), [(11, 7), (9, 7), (12, 0), (8, 0)])
+def test_a_bin_may_be_a_whole_percent_off(percent, missing):
+    # 20 and 30 % are bins of ten only
+    made = [volume("CT", index=k, SeriesDescription=f"T={each}%") for k, each in enumerate((20, 30, percent))]
+    assert len(only(respiratory_bins.incomplete_bins(series(*made))).evidence["missing"]) == missing
 
 
 # ---- objects
@@ -231,6 +281,12 @@ SEGMENTATION, CAPTURE, DIRECTORY = (
 def test_a_volume_that_is_as_it_should_be_hides_no_other(rule, attributes, code, severity):
     found = only(rule(series(volume("CT"), volume("CT", index=1, **attributes))))
     assert (found.code, found.severity, found.target) == (code, severity, "v1")
+
+
+def test_a_coloured_volume_beside_one_whose_colour_is_no_fault_is_told():
+    colour = {"PhotometricInterpretation": "RGB"}
+    made = series(volume("US", slices=1, **colour), volume("CT", index=1, **colour))
+    assert only(object_kind.colour(made)).target == "v1"
 
 
 def test_the_first_coloured_image_is_quoted():
