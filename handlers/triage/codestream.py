@@ -90,10 +90,10 @@ def _near_is_set(stream: bytes) -> bool | None:
     if not stream.startswith(b"\xff\xd8"):
         return None
     at = 2
-    while at + 4 <= len(stream):
+    while at + 4 < len(stream):
         marker, length = stream[at : at + 2], int.from_bytes(stream[at + 2 : at + 4], "big")
         if marker == b"\xff\xda":  # SOS: length 2, components 1, two bytes for each, NEAR
-            near = at + 5 + 2 * stream[at + 4] if at + 4 < len(stream) else len(stream)
+            near = at + 5 + 2 * stream[at + 4]
             return stream[near] > 0 if near < len(stream) else None
         if marker[:1] != b"\xff" or length < 2:
             return None

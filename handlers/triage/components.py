@@ -33,6 +33,8 @@ class Component:
 
 def components(mask: NDArray[np.bool_]) -> list[Component]:
     """Return what hangs together in the mask (rows, columns), by edges or corners, the largest first."""
+    if not mask.any():  # SimpleITK crashes on a mask with an edge of no pixels
+        return []
     sitk: Any = import_module("SimpleITK")  # large, and needed only when there is something to look at
 
     image = sitk.GetImageFromArray(mask.astype(np.uint8))

@@ -57,7 +57,7 @@ def _agree(known: Sequence[tuple[float, int]]) -> bool:
     steps = [
         index - previous
         for (place, index), (before, previous) in zip(ordered[1:], ordered, strict=False)
-        if place - before > DUPLICATE_MM
+        if place - before >= DUPLICATE_MM
     ]
     return all(step > 0 for step in steps) or all(step < 0 for step in steps)
 

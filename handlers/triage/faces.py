@@ -126,7 +126,7 @@ def _standing(
     flips = []
     for axis, towards in zip(order, (-1, 1, 1), strict=True):  # inferior, posterior, left
         flips.append(slice(None, None, 1 if axes[axis][patient[axis]] * towards > 0 else -1))
-    steps = [spacing[axis] * (thin[axis].step or 1) for axis in order]
+    steps = [spacing[axis] * thin[axis].step for axis in order]
     return head.transpose(order)[tuple(flips)], (steps[0], steps[1], steps[2])
 
 

@@ -42,8 +42,8 @@ def incomplete_concatenation(series: Series) -> list[Finding]:
     found = []
     for uid, instances in sorted(parts.items()):
         numbers = {header.number(instance, "InConcatenationNumber") for instance in instances}
-        total = max((header.number(each, "InConcatenationTotalNumber") or 0 for each in instances), default=0)
-        expected = int(total) or int(max((number or 0 for number in numbers), default=0))
+        total = max(header.number(each, "InConcatenationTotalNumber") or 0 for each in instances)
+        expected = int(total) or int(max(number or 0 for number in numbers))
         if len(numbers) < expected:
             evidence = {"ConcatenationUID": uid, "parts": len(numbers), "expected": expected}
             message = f"{len(numbers)} of {expected} parts of a multi-frame object are there"

@@ -31,10 +31,9 @@ def incomplete_exam(series: Series) -> list[Finding]:
     known could be what is missing.
     """
     own = [breast_view(volume.frames[0]).described() for volume in measured(series, "MG")]
-    others, n_unknown = _of_siblings(series)
-    every = [each for each in (*own, *others) if each["kind"] != STEREOTACTIC]
+    every = [each for each in (*own, *_of_siblings(series)) if each["kind"] != STEREOTACTIC]
     known = [each for each in every if each["ImageLaterality"] in SIDES and each["view"]]
-    n_unknown += len(every) - len(known)
+    n_unknown = len(every) - len(known)
     complete = [each for each in known if not PARTIAL & set(each["modifiers"])]
     present = {(each["ImageLaterality"], each["view"]) for each in complete}
     if not own or not any(view in WANTED for _, view in present):
@@ -60,8 +59,7 @@ def incomplete_exam(series: Series) -> list[Finding]:
 def repeated_view(series: Series) -> list[Finding]:
     """Find images of the same side, view, kind and purpose as another of the study (MAM-010)."""
     own = [(volume, breast_view(volume.frames[0]).described()) for volume in measured(series, "MG")]
-    others, _ = _of_siblings(series)
-    counts = Counter(_sameness(each) for each in (*(shown for _, shown in own), *others))
+    counts = Counter(_sameness(each) for each in (*(shown for _, shown in own), *_of_siblings(series)))
     found = []
     for volume, shown in own:
         same = counts[_sameness(shown)]
@@ -84,14 +82,13 @@ def _sameness(shown: Mapping[str, Any]) -> tuple[Any, ...]:
     return (*(shown.get(key) for key in keys), tuple(shown.get("modifiers") or ()))
 
 
-def _of_siblings(series: Series) -> tuple[list[dict[str, Any]], int]:
-    """Return what the other series show, and how many of them are mammograms of unknown view.
+def _of_siblings(series: Series) -> list[dict[str, Any]]:
+    """Return what the mammograms of the other series show; side and view are "" where they are not known.
 
     `breast_views` is what is known of every image of a sibling; before it was processed, the facts of
     its first image are all there is.
     """
     found: list[dict[str, Any]] = []
-    n_unknown = 0
     for sibling in series.study:
         if str(sibling.facts.get("Modality", "")).upper() != "MG":
             continue
@@ -99,15 +96,11 @@ def _of_siblings(series: Series) -> tuple[list[dict[str, Any]], int]:
         if isinstance(views, list) and all(isinstance(each, Mapping) for each in views):
             found += [_filled(each) for each in views]
             continue
-        shown = _filled({
-            "ImageLaterality": str(sibling.facts.get("ImageLaterality", "")).upper(),
-            "view": str(sibling.facts.get("ViewPosition", "")).upper(),
-        })  # fmt: skip
-        if shown["ImageLaterality"] and shown["view"]:
-            found.append(shown)
-        else:
-            n_unknown += 1
-    return found, n_unknown
+        side, view = (
+            str(sibling.facts.get(each, "")).upper() for each in ("ImageLaterality", "ViewPosition")
+        )
+        found.append(_filled({"ImageLaterality": side, "view": view}))
+    return found
 
 
 def _filled(shown: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def _chest_wall_side(picture: Picture) -> str:
     """Return "left", "right", "top" or "bottom", "" when it is not clear to see."""
     limits = table("projections")["chest_wall"]
     tissue = _tissue(picture)
-    if 1.0 - tissue.mean() < limits["min_air"]:
+    if (~tissue).mean() < limits["min_air"]:
         return ""
     edges = {"left": tissue[:, :2], "right": tissue[:, -2:], "top": tissue[:2], "bottom": tissue[-2:]}
     contact = {name: float(edge.mean()) for name, edge in edges.items()}

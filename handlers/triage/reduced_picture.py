@@ -35,6 +35,8 @@ def reduced_picture(volume: Volume) -> NDArray[np.float64] | None:
     scaled = np.where(measured, np.clip((picture - low) / (high - low), 0.0, 1.0), 0.0)
     step = math.ceil(max(picture.shape) / table("projections")["size"])
     rows, columns = (size // step for size in picture.shape)
+    if not rows or not columns:  # a strip so long that nothing is left of its shorter edge
+        return None
     blocks = scaled[: rows * step, : columns * step].reshape(rows, step, columns, step)
     means: NDArray[np.float64] = blocks.mean(axis=(1, 3))
     return means

@@ -69,6 +69,33 @@ def test_a_tenth_of_the_picture_is_air(air_columns, side):
     assert mammography_picture._chest_wall_side(made) == side
 
 
+@pytest.mark.parametrize(("extra", "side"), [(0, "left"), (1, "")])
+def test_exactly_a_tenth_of_air_is_enough(extra, side):
+    """800 of 8000 pixels: six columns at the right, and in front of them strips at three edges."""
+    made = np.full((ROWS, COLUMNS), BREAST)
+    made[:, 74:] = made[:2, 54:74] = made[-2:, 54:74] = made[20:80, 72:74] = 0.0
+    assert np.count_nonzero(made == 0) == 800
+    made[20, 72 : 72 + extra] = BREAST
+    assert mammography_picture._chest_wall_side(made) == side
+
+
+TURNS = {
+    "left": lambda made: made,
+    "right": lambda made: made[:, ::-1],
+    "top": lambda made: made.T,
+    "bottom": lambda made: made[:, ::-1].T,
+}
+
+
+@pytest.mark.parametrize(("row", "column", "is_seen"), [(20, 2, True), (20, 1, False)])
+@pytest.mark.parametrize("side", TURNS)
+def test_two_pixels_from_the_edge_are_the_contact(side, row, column, is_seen):
+    """Half of the edge is touched: a hole in the second pixel is one too many, in the third it is none."""
+    made = touching(50, top=20)
+    made[row, column] = 0.0
+    assert mammography_picture._chest_wall_side(TURNS[side](made)) == (side if is_seen else "")
+
+
 @pytest.mark.parametrize(("value", "side"), [(0.081, "left"), (0.08, "")])
 def test_what_is_brighter_than_air_is_tissue(value, side):
     assert mammography_picture._chest_wall_side(np.where(touching(60, top=20) > 0, value, 0.0)) == side
@@ -167,6 +194,81 @@ def test_the_corner_is_a_twenty_fifth_of_the_picture(row, column, is_seen):
     assert (mammography_picture._triangle(made) is not None) is is_seen
 
 
+def test_one_pixel_as_dark_as_air_in_the_corner_is_enough():
+    made = corner(500, 400, rows=1000, columns=800)
+    made[39, 31] = WALL["air"]
+    assert mammography_picture._triangle(made) is None
+    made[39, 31] = WALL["air"] + 0.001
+    assert mammography_picture._triangle(made) is not None
+
+
+@pytest.mark.parametrize(("bright", "is_seen"), [(5, True), (4, False)])
+def test_the_corner_of_a_small_picture_has_nine_pixels_and_their_median_counts(bright, is_seen):
+    """Muscle at 0.44 is too dark beside a breast of 0.4, at 0.47 it is not."""
+    made = corner(30, 25, rows=60, columns=50, muscle=0.44)
+    for place in range(bright):
+        made[place // 3, place % 3] = 0.47
+    assert (mammography_picture._triangle(made) is not None) is is_seen
+
+
+@pytest.mark.parametrize(("muscle", "is_seen"), [(0.31, True), (0.309, False)])
+def test_it_is_brighter_by_six_hundredths_at_least(muscle, is_seen):
+    assert MUSCLE["min_step"] == 0.31 - 0.25
+    assert (mammography_picture._triangle(corner(breast=0.25, muscle=muscle)) is not None) is is_seen
+
+
+def edged(widths, *, rows=ROWS, columns=COLUMNS, muscle=0.75, breast=0.25):
+    """A muscle of so many pixels in each row from the top."""
+    made = np.full((rows, columns), breast)
+    for row, width in enumerate(widths):
+        made[row, :width] = muscle
+    return made
+
+
+def test_what_lies_midway_between_muscle_and_breast_is_breast():
+    widths = [40 - row for row in range(40)]
+    made = edged(widths)
+    for row, width in enumerate(widths):
+        made[row, width] = 0.5
+    assert mammography_picture._triangle(made) == {"height": 0.4, "width": 0.5, "angle_deg": 45.0}
+
+
+def test_a_muscle_may_reach_from_edge_to_edge():
+    made = edged(
+        [40 - round(39 * row / 99) for row in range(100)]
+    )  # 40 pixels in the first row, 1 in the last
+    found = mammography_picture._triangle(made)
+    assert (found["height"], found["width"]) == (1.0, 0.5)
+    assert found["angle_deg"] == pytest.approx(np.degrees(np.arctan(39 / 99)), abs=0.1)
+
+
+def test_it_ends_with_the_first_row_that_has_none():
+    made = edged([round(42 - 1.4 * row) for row in range(29)])
+    assert (made[28, 2], made[28, 3], made[29, 0]) == (0.75, 0.25, 0.25)  # 42 to 3 pixels, then none
+    assert mammography_picture._triangle(made)["height"] == 0.29
+
+
+def test_its_width_is_that_of_the_first_row():
+    made = corner(20, 12, columns=100)
+    assert np.count_nonzero(made == 0.8, axis=1)[:2].tolist() == [12, 11]
+    assert mammography_picture._triangle(made)["width"] == 0.12
+
+
+@pytest.mark.parametrize(("extra", "is_seen"), [(0, True), (1, False)])
+def test_it_covers_45_percent_of_the_tissue_at_most(extra, is_seen):
+    """61 pixels in the first row, one less in every second: 3600 of 8000."""
+    widths = [61 - (row + 1) // 2 for row in range(100)]
+    assert sum(widths) == 3600
+    widths[50] += extra
+    assert (mammography_picture._triangle(edged(widths)) is not None) is is_seen
+
+
+def test_the_end_of_a_wall_is_one_pixel_at_least():
+    made = np.zeros((4, 10))
+    made[1:3] = BREAST
+    assert mammography_picture._has_air_at_both_ends(made)
+
+
 @pytest.mark.parametrize(
     ("top", "bottom", "expected"), [(12, 88, True), (11, 88, False), (12, 89, False), (40, 60, True)]
 )
@@ -249,6 +351,12 @@ def test_the_angle_of_the_tube_goes_with_the_view(view, angle, expected):
 @pytest.mark.parametrize("angle", [0, 180, -180])
 def test_other_views_take_every_angle(angle):
     assert mammography.view(series(mammogram(view="ML", PositionerPrimaryAngle=angle))) == []
+
+
+@pytest.mark.parametrize("angle", [180.5, -180.5])
+def test_more_than_half_a_turn_is_no_angle(angle):
+    found = mammography.view(series(mammogram(view="ML", PositionerPrimaryAngle=angle)))
+    assert codes(found) == ["MAM-003"]
 
 
 def test_a_mammogram_without_side_or_view_is_held_and_special_views_warn():

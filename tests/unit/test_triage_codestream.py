@@ -165,6 +165,12 @@ def test_streams_of_icons_are_passed_over(tmp_path, icons, streams, expected):
     assert loses(tmp_path, bytes(40) + content, IconImageSequence=sequence) is expected
 
 
+def test_the_stream_of_an_icon_may_lie_at_the_very_front(tmp_path):
+    content = b"".join(TAG + encapsulate([SOC_SIZ + cod(each)]) for each in (1, 0))
+    sequence = [icon(is_compressed=True)]
+    assert loses(tmp_path, content, IconImageSequence=sequence) is True
+
+
 def test_other_transfer_syntaxes_and_lost_files_say_nothing(tmp_path):
     assert loses(tmp_path, in_file(SOC_SIZ + cod(0)), "1.2.840.10008.1.2.4.50") is None
     lost = instance(path=tmp_path / "none", syntax=J2K, IconImageSequence=[header({})])

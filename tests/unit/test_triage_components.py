@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from handlers.triage.components import Component, components
 
@@ -30,3 +31,8 @@ def test_corners_connect():
 
 def test_the_centre_is_in_the_middle_of_the_box():
     assert Component(top=10, left=20, rows=5, columns=8, pixels=1).centre == (12, 24)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0), (5, 5)])
+def test_where_nothing_is_there_are_no_things(shape):
+    assert components(np.zeros(shape, np.bool_)) == []

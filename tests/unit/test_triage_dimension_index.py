@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from pydicom.dataset import Dataset
 
+from handlers.geometry import DUPLICATE_MM
 from handlers.model import Severity, Volume
 from handlers.triage.dimension_index import dimension_index
 from triage_cases import codes, only, series, volume
@@ -54,3 +55,20 @@ def test_the_dimension_that_points_to_the_place_counts_and_no_other():
 def test_frames_without_an_index_and_single_frame_objects_say_nothing():
     assert dimension_index(series(multi_frame((1, None, 2, 3)))) == []
     assert dimension_index(series(volume("CT", slices=5))) == []
+
+
+def test_values_that_are_too_few_for_their_dimensions_leave_the_number_in_the_stack():
+    pointers = (STACK_ID, IN_STACK)
+    made = multi_frame((1, 3, 2), pointers=pointers, values=[[1], [2], [3]])
+    assert only(dimension_index(series(made))).evidence["indices"] == [1, 3, 2]
+
+
+@pytest.mark.parametrize(("gap", "expected"), [(DUPLICATE_MM, ["GEO-021"]), (DUPLICATE_MM * 0.99, [])])
+def test_frames_are_at_one_place_below_the_distance_of_duplicates(gap, expected):
+    made = multi_frame((2, 1, 3))
+    places = (0.0, gap, 4.0)
+    frames = tuple(
+        replace(frame, functional={**frame.functional, "ImagePositionPatient": [0.0, 0.0, place]})
+        for frame, place in zip(made.frames, places, strict=True)
+    )
+    assert codes(dimension_index(series(replace(made, frames=frames)))) == expected

@@ -145,6 +145,13 @@ def test_a_coarse_nose_is_looked_for_one_column_beside_the_middle(column, expect
     assert stands_out(depth, width_mm=14.0) is expected
 
 
+@pytest.mark.parametrize(("column", "expected"), [(19, True), (21, True), (18, False), (22, False)])
+def test_six_millimetres_are_one_column_of_five(column, expected):
+    depth = np.full((1, 41), 20.0)
+    depth[0, column] = 5.0
+    assert stands_out(depth, width_mm=5.0) is expected
+
+
 # ---- which way is up, front and right
 
 
@@ -253,6 +260,28 @@ def test_what_lies_in_the_back_half_is_no_front(monkeypatch):
     nearer = solid()
     nearer[:, 28:50, 65:70] = True
     assert surface(monkeypatch, nearer)["surface_width_mm"] == 130.0
+
+
+def test_the_middle_may_lie_between_two_layers(monkeypatch):
+    """A head from 10 to 47: what begins at 28 lies before its middle, what begins at 29 behind it."""
+    for front, width in ((28, 130.0), (29, 120.0)):
+        made = solid(back=49)
+        made[:, front:49, 65:70] = True
+        assert surface(monkeypatch, made)["surface_width_mm"] == width
+
+
+def test_lengths_have_one_digit(monkeypatch):
+    made = solid(columns=(5, 64))
+    made[10:17, 4:10, 34] = True
+    found = surface(monkeypatch, made, steps=(1.93, 2.0, 1.49))
+    # 59 columns of 1.49 mm are 87.91 mm, 40 rows of 1.93 mm 77.2 mm, and 7 of them 13.51 mm
+    assert found == {"surface_width_mm": 87.9, "surface_height_mm": 77.2, "nose_height_mm": 13.5}
+
+
+def test_the_skin_is_as_broad_as_the_width_asks_for_and_not_the_height(monkeypatch):
+    monkeypatch.setattr(faces, "_standing", lambda *_: (solid(), (2.0, 2.0, 2.0)))
+    tall = {**LIMITS, "surface_mm": [60.0, 121.0]}
+    assert faces._surface(scan(), tall)["surface_height_mm"] == 80.0
 
 
 @pytest.mark.parametrize(("columns", "height"), [(30, 80.0), (29, 0.0)])

@@ -198,6 +198,32 @@ def test_nothing_is_said_while_siblings_of_unknown_view_could_be_what_is_missing
     assert codes(mammography_exam.incomplete_exam(series(*two, study=(unknown,)))) == ["MAM-004"]
 
 
+@pytest.mark.parametrize("lacking", ["ViewPosition", "ImageLaterality"])
+def test_an_own_image_of_unknown_side_or_view_could_be_what_is_missing(lacking):
+    attributes = {"ViewCodeSequence": None, lacking: None}
+    unknown = mammogram("R", "MLO", index=3, **attributes)
+    assert mammography_exam.incomplete_exam(series(*exam(*FOUR[:3]).volumes, unknown)) == []
+
+
+def test_one_view_of_a_sibling_that_is_not_processed_leaves_its_other_view_missing():
+    unprocessed = sibling(Modality="MG", ImageLaterality="R", ViewPosition="CC")
+    found = mammography_exam.incomplete_exam(series(*exam(*FOUR[:2]).volumes, study=(unprocessed,)))
+    assert only(found).evidence["missing"] == ["R MLO"]
+
+
+@pytest.mark.parametrize("views", ["CC", ["CC"], [{"ImageLaterality": "R", "view": "CC"}, "MLO"]])
+def test_views_in_another_shape_are_not_read(views):
+    """The facts of the first image count instead."""
+    strange = sibling(Modality="MG", breast_views=views, ImageLaterality="R", ViewPosition="MLO")
+    found = mammography_exam.incomplete_exam(series(*exam(*FOUR[:2]).volumes, study=(strange,)))
+    assert only(found).evidence["missing"] == ["R CC"]
+
+
+def test_every_sibling_is_looked_at():
+    others = (sibling(Modality="US"), sibling(Modality="MG", ImageLaterality="R", ViewPosition="MLO"))
+    assert mammography_exam.incomplete_exam(series(*exam(*FOUR[:3]).volumes, study=others)) == []
+
+
 def test_other_modalities_are_no_views():
     ultrasound = sibling(Modality="US", ImageLaterality="R", ViewPosition="CC")
     found = mammography_exam.incomplete_exam(series(*exam(*FOUR[:3]).volumes, study=(ultrasound,)))

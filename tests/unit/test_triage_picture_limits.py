@@ -184,6 +184,19 @@ def test_without_a_range_there_is_no_picture(values):
     assert reduced_picture(image(values)) is None
 
 
+@pytest.mark.parametrize(("length", "shape"), [(8192, (1, 256)), (8193, None)])
+def test_a_strip_of_which_nothing_would_be_left_is_no_picture(length, shape):
+    """Of 32 rows, blocks of 32 pixels leave one, and blocks of 33 none."""
+    strip = image(np.arange(32 * length).reshape(32, length))
+    made = reduced_picture(strip)
+    assert (made if made is None else made.shape) == shape
+    assert border_polarity.border_polarity(series(strip)) == []
+
+
+def test_without_values_there_is_no_picture():
+    assert reduced_picture(image()) is None
+
+
 # ---- screens, overlays, bolus tracking
 
 

@@ -10,7 +10,7 @@ from handlers.model import Severity
 from handlers.triage import border_polarity, display_windows
 from pictures import ROWS, craniocaudal, hand, mediolateral_oblique
 from runs import process
-from triage_cases import codes, header, only, series, volume
+from triage_cases import header, only, series, volume
 
 ROOT = "1.2.840.10008.5.1.4.1.1."
 
@@ -133,7 +133,8 @@ def test_several_windows_are_noted(modality, attributes):
     ],
 )
 def test_a_projection_without_a_usable_window_is_noted(attributes):
-    assert codes(windows(**attributes)) == ["VOI-002"]
+    finding = only(windows(**attributes))
+    assert (finding.code, finding.severity) == ("VOI-002", Severity.INFO)
 
 
 @pytest.mark.parametrize(

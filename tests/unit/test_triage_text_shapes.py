@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from handlers.tables import table
 from handlers.triage import burned_in_text
 from triage_cases import codes, only, series, volume
 
@@ -201,3 +202,29 @@ def test_a_volume_without_text_hides_no_other():
     plain = volume("US", slices=1, values=canvas()[None])
     text = volume("US", index=1, slices=1, values=line((10, 8), (10, 8), (10, 9))[None])
     assert only(burned_in_text.burned_in_text(series(plain, text))).target == "v1"
+
+
+def test_a_picture_of_one_value_shows_nothing_whatever_its_padding_leaves():
+    text = line((10, 8), (10, 8), (10, 9))
+    even = np.full_like(text, 7)
+    assert found(even, padding=text[None] == 0) == []
+
+
+LIMITS = table("privacy")["text"]
+
+
+@pytest.mark.parametrize(("place", "expected"), [((100, 100), None), ((5, 5), 1)])
+def test_one_lit_pixel_of_the_border_is_something(place, expected):
+    picture = canvas()
+    picture[place] = LIT
+    lit = burned_in_text._lit(volume("US", slices=1, values=picture[None]), LIMITS)
+    assert (lit if lit is None else np.count_nonzero(lit)) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "share", "inside"), [(3, 0.15, 1), (9, 0.15, 7), (10, 0.15, 6), (20, 0.15, 14)]
+)
+def test_a_border_has_one_pixel_at_least(size, share, inside):
+    """0.15 of 10 are rounded to 2 pixels."""
+    border = burned_in_text._border((size, size), share)
+    assert np.count_nonzero(~border) == inside**2
