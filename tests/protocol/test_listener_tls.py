@@ -117,8 +117,10 @@ def test_connections_that_never_shake_hands_delay_nobody_and_are_closed(
         assert all(each.receive()[0] == "CLOSED" for each in silent)
         for each in silent:
             each.socket.close()
+        await_that(
+            lambda: node.server.counters()["by_refusal"] == {"tls": 20}, "all connections to be counted"
+        )
         await_that(lambda: not node.server._associations._silent, "all connections to be forgotten")
-        assert node.server.counters()["by_refusal"] == {"tls": 20}
 
 
 def test_of_all_suites_of_tls_1_2_only_those_of_bcp_195_are_served(
