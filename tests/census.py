@@ -35,7 +35,7 @@ class Census:
         return found
 
 
-def surplus_that_stays(base: Census, timeout_s: float = 10.0) -> str:
+def surplus_that_stays(base: Census, timeout_s: float = 30.0) -> str:
     """Wait until threads and descriptors are those of `base`; say which are not."""
     deadline = time.monotonic() + timeout_s
     while (surplus := Census.take().surplus(base)) and time.monotonic() < deadline:

