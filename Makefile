@@ -15,6 +15,8 @@ LOCKED  := $(INSTALL) --only-binary :all: --require-hashes
 # Peers and a database that tests talk to, and tools that judge what was written. A test whose program is
 # missing is skipped.
 TEST_PACKAGES := dcmtk orthanc dicom3tools dcm2niix openssl postgresql strace gcc libc6-dev
+# Tests of processes, peers and faults, which want the machine to themselves; all others run one process for each core.
+ALONE := tests/faults tests/fuzz tests/protocol tests/web
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo serve test soak compare mutants test-tools lint check docs lock clean
@@ -33,10 +35,12 @@ serve: setup ## Run a node in the foreground that keeps its data in ./prepnode-d
 	$(if $(CONFIG),,PREPNODE_NODE__DATA_DIR=$(CURDIR)/prepnode-data) $(BIN)/prepnode serve --config $(or $(CONFIG),conf/node.toml)
 
 test: setup-dev test-tools ## Run every test that this machine can.
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal $(ALONE:%=--ignore=%)
+	$(BIN)/pytest $(ALONE)
 
 soak: setup-dev test-tools ## Run the long forms of the tests: kills, fuzzing, leaks. Hours.
 	$(BIN)/pytest --soak -m soak --timeout=7200
+	for _ in $$(seq 20); do $(BIN)/pytest --soak tests/property --timeout=7200 || exit 1; done
 
 compare: setup test-tools ## Repeat the abuses of docs/reliability.md on this node and on others; write the table.
 	$(BIN)/python tests/benchmarks/side_by_side.py

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 JANMAHASATIAN = "Janmahasatian 2005"
 DU_BOIS = "Du Bois 1916"
-
-
-NOTHING = 0.01  # metres and kg; less is an empty field
+NOTHING, NOBODY = 0.01, 10_000.0  # metres and kg; less is an empty field, and more a damaged one
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +20,8 @@ class BodySize:
     def missing(self, kind: str) -> list[str]:
         """Name the attributes that this kind of uptake value ("bw", "lbm", "bsa") lacks."""
         needed = {
-            "PatientWeight": bool(self.weight_kg and self.weight_kg > NOTHING),
-            "PatientSize": kind == "bw" or bool(self.size_m and self.size_m > NOTHING),
+            "PatientWeight": _is_given(self.weight_kg),
+            "PatientSize": kind == "bw" or _is_given(self.size_m),
             "PatientSex": kind != "lbm" or self.sex in ("M", "F"),
         }
         return [keyword for keyword, is_there in needed.items() if not is_there]
@@ -42,6 +40,10 @@ class BodySize:
         if kind == "bsa":
             return 10_000.0 * surface_m2(self.weight_kg, size)
         return 1000.0 * lean_mass_kg(self.weight_kg, size, is_male=self.sex == "M")
+
+
+def _is_given(measured: float | None) -> bool:
+    return measured is not None and NOTHING < measured < NOBODY
 
 
 def lean_mass_kg(weight_kg: float, size_m: float, *, is_male: bool) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))  # so that `import data` works from every folder of tests
@@ -20,6 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--soak", action="store_true", help="also run the long forms (make soak); they take hours"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try the same generated examples in every run, and new ones in the long forms: what fails, fails again."""
+    settings.register_profile("repeatable", derandomize=True)
+    settings.load_profile("default" if config.getoption("--soak") else "repeatable")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -34,7 +34,7 @@ EVERY = (
 )
 
 
-@pytest.mark.parametrize("rule", EVERY, ids=str)
+@pytest.mark.parametrize("rule", EVERY)
 def test_a_plain_screening_view_gives_no_finding(rule):
     assert rule(mammogram()) == []
 
