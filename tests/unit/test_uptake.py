@@ -376,12 +376,12 @@ def test_a_body_without_a_weight_has_no_reference():
 
 @pytest.mark.parametrize("size_m", [0.01, 1e4, 1e154, 1e308, float("inf"), float("nan")])
 def test_a_size_of_nobody_is_not_known(size_m):
-    with pytest.raises(ValueError, match="^PatientSize: not known"):
+    with pytest.raises(ValueError, match=r"^PatientSize: not known"):
         BodySize(70, size_m, "M").reference("lbm")
     assert BodySize(70, size_m).reference("bw") == 70_000
 
 
 @pytest.mark.parametrize("weight_kg", [0.01, 1e4, 1e308, float("inf"), float("nan")])
 def test_a_weight_of_nobody_is_not_known(weight_kg):
-    with pytest.raises(ValueError, match="^PatientWeight: not known"):
+    with pytest.raises(ValueError, match=r"^PatientWeight: not known"):
         BodySize(weight_kg, 1.7).reference("bsa")
