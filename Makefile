@@ -15,8 +15,8 @@ LOCKED  := $(INSTALL) --only-binary :all: --require-hashes
 # Peers and a database that tests talk to, and tools that judge what was written. A test whose program is
 # missing is skipped.
 TEST_PACKAGES := dcmtk orthanc dicom3tools dcm2niix openssl postgresql strace gcc libc6-dev
-# Tests of processes, peers and faults, which want the machine to themselves; all others run one process for each core.
-ALONE := tests/faults tests/fuzz tests/protocol tests/web
+# Tests that want the machine to themselves; all others run one process for each core.
+ALONE := tests/faults
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo serve test soak compare mutants test-tools lint check docs lock clean
