@@ -16,6 +16,12 @@ ULTRASOUND = frozenset({"US", "IVUS"})
 FILM = "DF"  # ConversionType: digitized film; PS3.3 C.8.6.1
 OVERLAY_GROUPS = range(0x6000, 0x6020, 2)  # PS3.3 C.9.2
 OVERLAY_DATA, OVERLAY_BITS_ALLOCATED, OVERLAY_BIT_POSITION = 0x3000, 0x0100, 0x0102
+OVERLAYS = frozenset(group << 16 | OVERLAY_DATA for group in OVERLAY_GROUPS)
+OVERLAYS_IN_BITS = frozenset(
+    group << 16 | element
+    for group in OVERLAY_GROUPS
+    for element in (OVERLAY_BITS_ALLOCATED, OVERLAY_BIT_POSITION)
+)
 
 
 def burned_in_annotation(series: Series) -> list[Finding]:
@@ -100,11 +106,11 @@ def _statement(instance: Instance) -> str:
 
 
 def _has_overlay(instance: Instance) -> bool:
-    return any((group << 16) | OVERLAY_DATA in instance.header for group in OVERLAY_GROUPS)
+    return not instance.header.keys().isdisjoint(OVERLAYS)
 
 
 def _has_embedded_overlay(instance: Instance) -> bool:
-    return any(
+    return not instance.header.keys().isdisjoint(OVERLAYS_IN_BITS) and any(
         _number(instance, group << 16 | OVERLAY_BITS_ALLOCATED) > 1
         or _number(instance, group << 16 | OVERLAY_BIT_POSITION) > 0
         for group in OVERLAY_GROUPS

@@ -33,7 +33,8 @@ def injection(volume: Volume) -> Injection:
     equals the time of the study or series was filled in by a protocol.
     """
     frame = volume.frames[0]
-    start, acquired = _time_of_day(header.text(frame, "ContrastBolusStartTime")), volume_time(volume)
+    start = _time_of_day(header.text(frame, "ContrastBolusStartTime"))
+    acquired = None if start is None else volume_time(volume)
     if start is None or acquired is None:
         return Injection()
     others = (_time_of_day(header.text(frame, keyword)) for keyword in ("SeriesTime", "StudyTime"))
