@@ -15,7 +15,8 @@ _METHOD = (
 _OTHER = r"(?:dose|mas?|tube\s?current|kv|of|iod\S*|stenosis|contrast|zoom|fov|filling|blend\S*|o2|co2|in|ex)"
 _NUMBER = r"\d{1,3}(?:\.\d)?"
 FOREIGN = re.compile(
-    rf"(?<![a-z0-9]){_METHOD}(?:\W{{0,2}}\d)?\W{{0,2}}{_NUMBER}\s*%|{_NUMBER}\s*%\s*{_METHOD}(?![a-z])"
+    rf"{_NUMBER}\s*%\s*{_METHOD}\W{{0,2}}{_NUMBER}\s*%"  # one of the two is the phase, and nothing says which
+    rf"|(?<![a-z0-9]){_METHOD}(?:\W{{0,2}}\d)?\W{{0,2}}{_NUMBER}\s*%|{_NUMBER}\s*%\s*{_METHOD}(?![a-z])"
     rf"|{_NUMBER}\s*%\s*{_OTHER}(?![a-z])|(?<![a-z0-9]){_OTHER}\W{{0,2}}{_NUMBER}\s*%"
 )
 RANGE = re.compile(r"(?<!\d)(\d{1,3})\s*%?\s*-\s*(\d{1,3})\s*%|%\s*(\d{1,3})\s*-\s*(\d{1,3})")

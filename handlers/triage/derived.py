@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from handlers.model import Finding, Frame, Series, Severity, Volume
+from handlers.model import Finding, Series, Severity, Volume
 from handlers.tables import table
 from handlers.triage import header, respiratory_text
 from handlers.triage.targets import STACKED, measured, volume_finding
@@ -49,7 +49,7 @@ def derived(series: Series) -> list[Finding]:
         types = header.image_types(volume.frames[0])
         stated = header.texts(volume.frames[0].instance, "ImageType")
         is_derived = "DERIVED" in (*types[:1], *(each.upper() for each in stated[:1]))
-        codes = _derivation_codes(volume.frames[0])
+        codes = header.derivation_codes(volume.frames[0])
         if is_derived and not (codes == {SPATIAL_RESAMPLING} and "AXIAL" in types):
             message = "the images were derived from other images"
             found.append(volume_finding(volume, "TRI-DER-001", Severity.WARN, message, ImageType=list(types)))
@@ -85,7 +85,7 @@ def projected(series: Series) -> list[Finding]:
                 each for each in header.image_types_of(volume.frames) if PROJECTION_TYPES.match(each)
             ),
             "VolumeBasedCalculationTechnique": _techniques(volume, "projection"),
-            "DerivationCodeSequence": sorted(_derivation_codes(volume.frames[0]) & PROJECTION_CODES),
+            "DerivationCodeSequence": sorted(header.derivation_codes(volume.frames[0]) & PROJECTION_CODES),
             "words": _projection_words(volume),
         }
         if reason := _first_reason(evidence):
@@ -141,10 +141,6 @@ def _properties(volume: Volume, types: frozenset[str]) -> list[str]:
 def _techniques(volume: Volume, wanted: str) -> list[str]:
     stated = header.distinct(volume.frames, "VolumeBasedCalculationTechnique")
     return [each for each in stated if each != "NONE" and NAMED_TECHNIQUES.get(each, "projection") == wanted]
-
-
-def _derivation_codes(frame: Frame) -> set[str]:
-    return {header.text(item, "CodeValue") for item in header.items(frame, "DerivationCodeSequence")} - {""}
 
 
 def _words(volume: Volume, wanted: tuple[str, ...]) -> list[str]:

@@ -57,7 +57,11 @@ def _announced(series: Series, volume: Volume) -> int | None:
     )
     if announced is None or announced != int(announced):
         return None
-    arrived = sum(header.text(each, "AcquisitionNumber") == acquisition for each in series.instances)
+    arrived = sum(
+        max(header.number(each, "NumberOfFrames") or 1, 1)
+        for each in series.instances
+        if header.text(each, "AcquisitionNumber") == acquisition
+    )
     return int(announced) if arrived < announced else None
 
 

@@ -44,8 +44,31 @@ def incomplete_concatenation(series: Series) -> list[Finding]:
         numbers = {header.number(instance, "InConcatenationNumber") for instance in instances}
         total = max(header.number(each, "InConcatenationTotalNumber") or 0 for each in instances)
         expected = int(total) or int(max(number or 0 for number in numbers))
-        if len(numbers) < expected:
-            evidence = {"ConcatenationUID": uid, "parts": len(numbers), "expected": expected}
+        absent = _absent_frames(instances)
+        if len(numbers) < expected or absent:
+            evidence = {
+                "ConcatenationUID": uid,
+                "parts": len(numbers),
+                "expected": expected,
+                "absent": absent,
+            }
             message = f"{len(numbers)} of {expected} parts of a multi-frame object are there"
+            if absent:
+                message += f"; {absent} frames are absent before or between them"
             found.append(Finding("ING-008", Severity.REVIEW, message, evidence=evidence))
     return found
+
+
+def _absent_frames(instances: list[Instance]) -> int:
+    """Return how many frames the offsets of the parts leave out, 0 where a part has no offset."""
+    parts = []
+    for each in instances:
+        offset = header.number(each, "ConcatenationFrameOffsetNumber")
+        if offset is None:
+            return 0
+        parts.append((int(offset), int(header.number(each, "NumberOfFrames") or 1)))
+    end = absent = 0
+    for offset, count in sorted(parts):
+        absent += max(offset - end, 0)
+        end = max(end, offset + count)
+    return absent

@@ -99,6 +99,16 @@ def distinct(sources: Iterable[Each], keyword: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for source in different(sources) if (value := text(source, keyword))))
 
 
+def derivation_codes(source: Source) -> frozenset[str]:
+    """Return the code values of how an image was made: of its own, and of each source that it names.
+
+    Source: PS3.3 C.7.6.1 (DerivationCodeSequence), C.7.6.16.2.6 (DerivationImageSequence of a frame).
+    """
+    told = (source, *items(source, "DerivationImageSequence"))
+    codes = (text(item, "CodeValue") for each in told for item in items(each, "DerivationCodeSequence"))
+    return frozenset(codes) - {""}
+
+
 def image_types(source: Source) -> tuple[str, ...]:
     """Return every value of FrameType and ImageType, upper-cased, each once."""
     values = (*texts(source, "FrameType"), *texts(source, "ImageType"))

@@ -13,9 +13,9 @@ from handlers.triage.words import first
 
 SCAN_OPTIONS = ("SURVIEW", "SCOUT MODE", "SCOUT")  # Philips; GE
 CLEAR_WORDS = (
-    "scout", "scouts", "topo", "topogram", "topograms", "topogramm", "topogramme", "topograma", "surview",
-    "scano", "scanogram", "scanogramm", "scanogramme", "localiz*", "localis*", "lokalis*", "lokaliz*",
-    "3 plane", "3plane", "three plane", "3 pl loc", "reperage", "planowanie",
+    "*scout*", "topo", "*topogram*", "*surview*", "scano", "*scanogram*", "localiz*", "localis*", "lokalis*",
+    "lokaliz*", "*localizer*", "*lokalizer*", "3 plane*", "3plane*", "three plane", "3 pl loc", "reperage",
+    "planowanie",
 )  # fmt: skip
 # Also said of real scans ("pilot study", "skeletal survey"); survey is Philips MR, tracker Philips CT.
 UNCLEAR_WORDS = ("pilot", "survey", "tracker")
@@ -59,7 +59,7 @@ def _statement(frames: tuple[Frame, ...]) -> dict[str, str]:
     options = {value.upper() for value in header.texts(frames[0], "ScanOptions")}
     if stated := next((value for value in SCAN_OPTIONS if value in options), ""):
         return {"ScanOptions": stated}
-    if "CONSTANT_ANGLE" in header.distinct(frames, "AcquisitionType"):
+    if "CONSTANT_ANGLE" in (each.upper() for each in header.distinct(frames, "AcquisitionType")):
         return {"AcquisitionType": "CONSTANT_ANGLE"}
     description = header.text(frames[0], "SeriesDescription")
     if word := first(description, CLEAR_WORDS):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from handlers.model import Finding, Instance, Series, Severity
+from handlers.model import Finding, Frame, Instance, Series, Severity
 from handlers.triage import codestream, header
 from handlers.triage.targets import some, targets
 
@@ -43,7 +43,12 @@ def lossy_history(series: Series) -> list[Finding]:
     """
     found = []
     for target in targets(series):
-        histories = [_history(instance) for instance in target.instances if instance.pixel_keyword]
+        codes = _derivation_codes(target.frames)
+        histories = [
+            _history(each, codes.get(each.sop_instance_uid, frozenset()))
+            for each in target.instances
+            if each.pixel_keyword
+        ]
         lossy = [each for each in histories if each.evidence]
         undecided = [each.instance for each in histories if each.is_undecided and not each.evidence]
         denied = [each.instance for each in lossy if each.is_denied]
@@ -68,15 +73,25 @@ def lossy_history(series: Series) -> list[Finding]:
     return found
 
 
-def _history(instance: Instance) -> History:
+def _derivation_codes(frames: tuple[Frame, ...]) -> dict[str, frozenset[str]]:
+    """Return how the frames of each instance were made, by its UID."""
+    found: dict[str, frozenset[str]] = {}
+    for frame in header.different(frames):
+        uid = frame.instance.sop_instance_uid
+        found[uid] = found.get(uid, frozenset()) | header.derivation_codes(frame)
+    return found
+
+
+def _history(instance: Instance, codes: frozenset[str]) -> History:
     flag = header.text(instance, "LossyImageCompression")
     ratios = [ratio for ratio in header.numbers(instance, "LossyImageCompressionRatio") if ratio > 1]
-    codes = {header.text(item, "CodeValue") for item in header.items(instance, "DerivationCodeSequence")}
+    methods = header.texts(instance, "LossyImageCompressionMethod")
     is_irreversible = codestream.is_irreversible(instance)
     checks = (
         ("TransferSyntaxUID", instance.transfer_syntax_uid, instance.transfer_syntax_uid in ALWAYS_LOSSY),
         ("LossyImageCompression", flag, flag == "01"),
         ("LossyImageCompressionRatio", "\\".join(f"{ratio:g}" for ratio in ratios), bool(ratios)),
+        ("LossyImageCompressionMethod", "\\".join(methods), any(methods)),
         ("DerivationCodeSequence", LOSSY_DERIVATION, LOSSY_DERIVATION in codes),
         ("codestream", "irreversible", bool(is_irreversible)),
     )
@@ -86,7 +101,7 @@ def _history(instance: Instance) -> History:
         is_denied=flag == "00",
         is_undecided=instance.transfer_syntax_uid in UNDECIDED and is_irreversible is None,
         ratio=prod(ratios) if ratios else None,
-        methods=header.texts(instance, "LossyImageCompressionMethod"),
+        methods=methods,
     )
 
 

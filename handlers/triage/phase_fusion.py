@@ -84,20 +84,23 @@ def likelihood_of_delay(delay_s: float) -> dict[str, float]:
     """Return the likelihoods of a time after the start of injection; all alike where it says nothing.
 
     Inside its interval a phase has the likelihood of a hit; over `edge` of the bounds it falls to `other`.
+    A scan without contrast is as much less likely than the best phase everywhere: also between and behind
+    all intervals, a time after an injection does not speak for it.
     """
     settings, numbers = table("phases")["delay"], table("phases")["fusion"]
     if delay_s < 0:
         return likelihood_of(("NC",))
     if delay_s < settings["too_early"]:
         return dict.fromkeys(classes(), 1.0)
-    found = {"NC": numbers["not_enhanced_given_contrast"]}
+    found = {}
     for each in classes()[1:]:
         low, high = settings[each]
         outside = max(
             (low - delay_s) / (settings["edge"] * low), (delay_s - high) / (settings["edge"] * high), 0.0
         )
         found[each] = max(numbers["hit"] * (1.0 - outside), numbers["other"])
-    return found
+    not_enhanced = numbers["not_enhanced_given_contrast"] * max(found.values()) / numbers["hit"]
+    return {"NC": not_enhanced} | found
 
 
 def supported_by(likelihood: Mapping[str, float]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ TIME = re.compile(
     r"(?<![a-z0-9.,])(?:delay\s*)?(\d{1,4}(?:[.,]\d)?)\s*(s|sec|secs|second|seconds|sek|sekunden|secondes|segundos|min|mins|minutes"
     r"|minuten|minuti|minutos)(?![a-z0-9])\.?(?:\s*delay(?![a-z]))?"
 )
+NONE_ALONE = re.compile(r" (?:no|n a|na|nil)(?= )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,12 @@ def read(text: str) -> Reading:
 
 def says_none(value: str) -> bool:
     """Say whether the name of an agent means that none was given, or asked for."""
-    return bool(phrases(*table("phases")["contrast"]["none_values"]).match(words(value)))
+    named, settings = words(value), table("phases")["contrast"]
+    alone = phrases(*settings["none_alone"])
+    return bool(
+        phrases(*settings["none_values"]).match(named)
+        or (NONE_ALONE.match(named) and not alone.sub("", named).strip())
+    )
 
 
 def version() -> int:

@@ -34,7 +34,7 @@ def converted_picture(series: Series) -> list[Finding]:
         if kind(target.sop_class_uid) not in (Kind.IMAGE, Kind.UNKNOWN):
             continue
         conversion = [
-            each for each in header.distinct(target.instances, "ConversionType") if each in CONVERTED
+            each for each in header.distinct(target.instances, "ConversionType") if each.upper() in CONVERTED
         ]
         types = header.image_types(target.frames[0])
         stated = header.texts(target.frames[0].instance, "ImageType")

@@ -113,7 +113,7 @@ def test_a_description_of_a_heart_scan_may_name_the_phase(words, percent):
 @pytest.mark.parametrize(
     "words",
     [
-        "CTA 85 % ASIR", "CTA ASIR 50%", "ASiR-V 40%", "60% dose", "SAFIRE 30%", "iDose 4 50 %", "CTA 0.6", "40% Ex", "Gated, 0.0%A",
+        "CTA 85 % ASIR", "CTA ASIR 50%", "ASiR-V 40%", "60% dose", "SAFIRE 30%", "iDose 4 50 %", "CTA 0.6", "75% ASiR-V 40%", "40% ASIR 75%", "40% Ex", "Gated, 0.0%A",
         "35% 75%", "150 %",
     ],
 )  # fmt: skip

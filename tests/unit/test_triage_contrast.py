@@ -72,10 +72,39 @@ def test_a_profile_that_needs_a_phase_holds_what_has_none():
     )
 
 
-@pytest.mark.parametrize("value", ["NONE", "OHNE KM", "BRAK", "nessuno", "N/A"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "NONE",
+        "OHNE KM",
+        "BRAK",
+        "nessuno",
+        "N/A",
+        "NA",
+        "NO",
+        "no contrast",
+        "No IV",
+        "No agent given",
+        "NIL",
+        "None given",
+    ],
+)
 def test_an_agent_that_says_none_is_none(value):
     (line,) = list(fact(judged(ContrastBolusAgent=value))["evidence"])
     assert line["supports"] == "NC"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Na diatrizoate", "No. 1 Ultravist", "No oral, 100 ml Omnipaque 350 IV", "NILE BLUE", "Nonionic"],
+)
+def test_an_agent_that_only_begins_like_none_is_one(value):
+    lines = fact(judged(ContrastBolusAgent=value))["evidence"]
+    assert [line["supports"] for line in lines] == ["CE"]
+
+
+def test_no_oral_agent_says_nothing_of_the_veins():
+    assert fact(judged(ContrastBolusAgent="NO ORAL"))["label"] == "UNKNOWN"
 
 
 def test_the_study_description_never_says_that_there_was_no_contrast():

@@ -14,6 +14,15 @@ def test_derived_ct_is_marked():
     assert (finding.code, finding.severity) == ("TRI-DER-001", Severity.WARN)
 
 
+def test_a_projection_named_by_the_second_source_of_a_frame_is_one():
+    items = tuple(
+        header({"DerivationCodeSequence": [header({"CodeValue": each})]}) for each in ("113085", "113079")
+    )
+    frames = multi_frame(volume("CT"), DerivationImageSequence=items)
+    finding = only(derived.projected(series(frames)))
+    assert (finding.severity, finding.evidence["DerivationCodeSequence"]) == (Severity.ERROR, ["113079"])
+
+
 def test_padded_derived_of_old_writers_is_recognized():
     assert codes(derived.derived(series(volume("CT", ImageType=["DERIVED ", "PRIMARY"])))) == ["TRI-DER-001"]
 

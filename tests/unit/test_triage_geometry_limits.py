@@ -344,6 +344,14 @@ def test_frames_of_one_instance_have_no_numbers_to_miss():
 
 
 @pytest.mark.parametrize(("announced", "expected"), [(20, []), (21, ["GEO-015"])])
+def test_frames_of_a_multi_frame_object_count_as_images(announced, expected):
+    stack = volume("CT", slices=20, ImagesInAcquisition=announced, NumberOfFrames=20)
+    first = stack.frames[0].instance
+    stack = replace(stack, frames=tuple(replace(each, instance=first) for each in stack.frames))
+    assert told(extent.possibly_incomplete, stack) == expected
+
+
+@pytest.mark.parametrize(("announced", "expected"), [(20, []), (21, ["GEO-015"])])
 def test_an_acquisition_with_as_many_images_as_announced_is_whole(announced, expected):
     stack = volume("CT", ImagesInAcquisition=announced, AcquisitionNumber=1)
     assert told(extent.possibly_incomplete, stack) == expected

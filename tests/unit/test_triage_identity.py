@@ -122,8 +122,9 @@ def test_frames_that_add_up_are_fine(attributes):
     assert frame_count.inconsistent_frames(series(loose=(instance(**attributes),))) == []
 
 
-def _part(number, total=3):
+def _part(number, total=3, **attributes):
     return instance(
+        **attributes,
         name=("part", number),
         ConcatenationUID="1.2.7",
         InConcatenationNumber=number,
@@ -145,6 +146,19 @@ def test_a_hole_is_seen_also_without_a_stated_total():
 
 def test_a_complete_concatenation_is_fine():
     assert frame_count.incomplete_concatenation(series(loose=(_part(1), _part(2), _part(3)))) == []
+
+
+@pytest.mark.parametrize(
+    ("offsets", "absent"),
+    [((0, 8), 0), ((8, 0), 0), ((8, 16), 8), ((0, 16), 8), ((2, 16), 8), ((0, 4), 0), ((None, 16), 0)],
+)
+def test_offsets_tell_of_frames_that_no_part_holds(offsets, absent):
+    parts = tuple(
+        _part(number, 2, ConcatenationFrameOffsetNumber=offset, NumberOfFrames=8)
+        for number, offset in enumerate(offsets, 1)
+    )
+    found = frame_count.incomplete_concatenation(series(loose=parts))
+    assert [each.evidence["absent"] for each in found] == ([absent] if absent else [])
 
 
 def test_letters_in_a_number_are_named():

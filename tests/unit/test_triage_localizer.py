@@ -26,6 +26,12 @@ BASIC_TEXT_SR = "1.2.840.10008.5.1.4.1.1.88.11"
         {"SeriesDescription": "Surview"},
         {"SeriesDescription": "Repérage"},
         {"SeriesDescription": "AAHead_Scout"},
+        {"SeriesDescription": "AAHScout"},
+        {"SeriesDescription": "Scout1"},
+        {"SeriesDescription": "TOPOGRAM2"},
+        {"SeriesDescription": "3PlaneLoc"},
+        {"SeriesDescription": "MRLocalizer"},
+        {"AcquisitionType": "Constant_Angle"},
     ],
 )
 def test_what_says_localizer_is_refused(attributes):

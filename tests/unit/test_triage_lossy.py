@@ -9,7 +9,7 @@ from pydicom.encaps import encapsulate
 
 from handlers.model import Severity
 from handlers.triage import burned_in, codestream, lossy
-from triage_cases import codes, header, instance, only, series, volume
+from triage_cases import codes, header, instance, multi_frame, only, series, volume
 
 PREFIX = "1.2.840.10008.1.2.4."
 SIZ = b"\xff\x51\x00\x04\x00\x00"
@@ -65,11 +65,23 @@ def test_decompressed_images_stay_lossy():
     "attributes",
     [
         {"LossyImageCompressionRatio": 12.5},
+        {"LossyImageCompressionMethod": "ISO_10918_1"},
         {"DerivationCodeSequence": [header({"CodeValue": "113040", "CodingSchemeDesignator": "DCM"})]},
     ],
 )
 def test_ratio_and_derivation_are_evidence_by_themselves(attributes):
     assert codes(judged(instance(**attributes))) == ["LOS-001"]
+
+
+@pytest.mark.parametrize(("code", "expected"), [("113040", ["LOS-001"]), ("113085", [])])
+def test_the_derivation_of_any_source_of_a_frame_is_evidence(code, expected):
+    plain, told = (
+        header({"DerivationCodeSequence": [header({"CodeValue": each})]}) for each in ("113085", code)
+    )
+    frames = multi_frame(
+        volume("CT", slices=3), DerivationImageSequence=lambda k: (plain, told) if k == 2 else (plain,)
+    )
+    assert codes(lossy.lossy_history(series(frames))) == expected
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,9 @@ def test_derived_secondary_in_a_ct_class_is_held():
     assert only(screens.converted_picture(copied)).severity is Severity.REVIEW
 
 
-def test_conversion_type_of_a_workstation_is_held():
-    assert codes(screens.converted_picture(series(volume("CT", ConversionType="WSD")))) == ["TRI-SC-002"]
+@pytest.mark.parametrize("stated", ["WSD", "wsd"])
+def test_conversion_type_of_a_workstation_is_held(stated):
+    assert codes(screens.converted_picture(series(volume("CT", ConversionType=stated)))) == ["TRI-SC-002"]
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,13 @@ def test_the_likelihood_of_a_delay(delay_s, phase, expected):
     assert phase_fusion.likelihood_of_delay(delay_s)[phase] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("delay_s", [8, 30, 47, 49.5, 50, 52, 120, 130, 132, 134, 140, 149, 3600, 5400, 7200])
+def test_no_time_after_an_injection_speaks_for_a_scan_without_contrast(delay_s):
+    found = phase_fusion.likelihood_of_delay(delay_s)
+    assert found["NC"] <= max(found.values()) / 10
+    assert "NC" not in phase_fusion.supported_by(found)
+
+
 def test_a_phase_loses_likelihood_over_a_tenth_of_its_bounds():
     from handlers.tables import table
 
