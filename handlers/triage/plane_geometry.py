@@ -9,7 +9,7 @@ from handlers.errors import MalformedAttributeError
 from handlers.model import Finding, Series, Severity, Volume
 from handlers.tables import table
 from handlers.triage import header
-from handlers.triage.targets import STACKED, measured, volume_finding
+from handlers.triage.targets import STACKED, measured, stacks, volume_finding
 
 REQUIRED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 LIMITS = table("geometry")["planes"]
@@ -21,12 +21,12 @@ OBLIQUE_DEG: float = LIMITS["oblique_deg"]
 
 
 def missing_geometry(series: Series) -> list[Finding]:
-    """Find CT, MR and PET volumes without position, orientation or pixel spacing (GEO-001).
+    """Find stacks of slices without position, orientation or pixel spacing (GEO-001).
 
     Slice location and thickness are no substitute. Source: PS3.3 C.7.6.2.
     """
     found = []
-    for volume in measured(series, *STACKED):
+    for volume in stacks(series, *STACKED):
         if volume.geometry is not None:
             continue
         absent = [k for k in REQUIRED if any(not header.text(f, k) for f in header.different(volume.frames))]

@@ -8,7 +8,7 @@ from handlers.geometry import DUPLICATE_MM, FITTED_RELATIVE, TILT_DEG, UNIFORM_M
 from handlers.model import Finding, Geometry, Series, Severity, Volume
 from handlers.tables import table
 from handlers.triage import header
-from handlers.triage.targets import measured, volume_finding
+from handlers.triage.targets import stacks, volume_finding
 
 LIMITS, REPAIR = table("geometry")["slices"], table("geometry")["repair"]
 SHEAR_WARN_DEG: float = table("geometry")["tilt"]["warn_deg"]
@@ -34,7 +34,7 @@ def uneven_spacing(series: Series) -> list[Finding]:
             message = f"slice spacing varies from {extent}"
             found.append(volume_finding(volume, "GEO-006", Severity.REVIEW, message, **evidence))
         elif deviation > max(UNIFORM_RELATIVE * median, UNIFORM_MM):
-            message = f"slice spacing varies slightly, from {extent}; {median:.4g} mm was fitted"
+            message = f"slice spacing varies slightly, from {extent}; {gaps.mean():.4g} mm was fitted"
             found.append(volume_finding(volume, "GEO-004", Severity.WARN, message, **evidence))
     return found
 
@@ -146,7 +146,7 @@ def anisotropic(series: Series) -> list[Finding]:
 def _stacks(series: Series) -> list[tuple[Volume, Geometry, np.ndarray[tuple[int], np.dtype[np.float64]]]]:
     """Return volumes of at least two positions, their geometry, and their gaps without repeated positions."""
     found = []
-    for volume in measured(series, *SPACING_MODALITIES):
+    for volume in stacks(series, *SPACING_MODALITIES):
         if volume.geometry is None:
             continue
         gaps = np.asarray([gap for gap in volume.geometry.gaps_mm if gap > DUPLICATE_MM], dtype=np.float64)

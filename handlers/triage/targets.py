@@ -8,10 +8,12 @@ from typing import Any
 
 from handlers.model import Finding, Frame, Instance, Scope, Series, Severity, Volume
 from handlers.triage import header
-from handlers.triage.sop_classes import Kind, kind
+from handlers.triage.sop_classes import ROOT, Kind, kind
 
 LISTED = 5  # targets that a finding names; the rest is counted
 STACKED = ("CT", "MR", "PT")  # modalities whose images are slices of a body
+# Slices of other modalities: X-ray 3D angiographic and craniofacial, breast tomosynthesis; PS3.4 B.5
+VOLUMETRIC = frozenset(ROOT + tail for tail in ("13.1.1", "13.1.2", "13.1.3"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,17 @@ def measured(series: Series, *modalities: str) -> tuple[Volume, ...]:
     )
 
 
+def stacks(series: Series, *modalities: str) -> tuple[Volume, ...]:
+    """Return the measured volumes of these modalities, and those of any whose class is one of slices."""
+    sliced = {each.name for each in series.volumes if each.frames and _sop_class(each) in VOLUMETRIC}
+    others = (each.modality for each in series.volumes if each.name in sliced)
+    return tuple(
+        volume
+        for volume in measured(series, *modalities, *others)
+        if volume.modality in modalities or volume.name in sliced
+    )
+
+
 def volume_finding(volume: Volume, code: str, severity: Severity, message: str, **evidence: Any) -> Finding:
     """Return a finding about a volume."""
     return Finding(code, severity, message, Scope.VOLUME, volume.name, evidence)
@@ -82,3 +95,7 @@ def some(instances: Iterable[Instance]) -> list[str]:
 def _of(instances: list[Instance], scope: Scope, name: str) -> Target:
     frames = tuple(Frame(instance) for instance in instances)
     return Target(scope, name, frames, header.text(instances[0], "Modality"))
+
+
+def _sop_class(volume: Volume) -> str:
+    return volume.frames[0].instance.sop_class_uid

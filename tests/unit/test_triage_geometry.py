@@ -7,6 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    XRay3DAngiographicImageStorage,
+    XRay3DCraniofacialImageStorage,
+    XRayAngiographicImageStorage,
+)
 
 from handlers.model import Frame, Severity
 from handlers.triage import differing_duplicates, extent, patient_position, plane_geometry, slice_spacing
@@ -25,6 +32,14 @@ def at(*heights):
     return [(0.0, 0.0, float(z)) for z in heights]
 
 
+def test_the_spacing_that_is_said_to_be_fitted_is_the_one_that_the_volume_has():
+    # by hand: 5 gaps of 2 mm and 6 of 2.08 mm are 22.48 mm, in 11 steps of 2.0436 mm
+    stack = volume("CT", positions=at(*np.cumsum([0.0] + [2.0] * 5 + [2.08] * 6)))
+    finding = only(slice_spacing.uneven_spacing(series(stack)))
+    assert finding.message == "slice spacing varies slightly, from 2 to 2.08 mm; 2.044 mm was fitted"
+    assert stack.geometry.spacing_mm[2] == pytest.approx(22.48 / 11)
+
+
 def tilted(degrees, **attributes):
     step = (0.0, -2.0 * math.tan(math.radians(degrees)), 2.0)
     return volume("CT", step=step, PixelSpacing=[0.7, 0.7], **attributes)
@@ -33,6 +48,24 @@ def tilted(degrees, **attributes):
 @pytest.mark.parametrize("rule", EVERY)
 def test_a_plain_stack_gives_no_finding(rule):
     assert rule(series(volume("CT", PixelSpacing=[0.7, 0.7]))) == []
+
+
+@pytest.mark.parametrize(
+    ("modality", "sop_class", "is_stack"),
+    [
+        ("XA", XRay3DAngiographicImageStorage, True),
+        ("OT", XRay3DCraniofacialImageStorage, True),
+        ("MG", BreastTomosynthesisImageStorage, True),
+        ("XA", XRayAngiographicImageStorage, False),
+        ("MG", DigitalMammographyXRayImageStorageForPresentation, False),
+    ],
+)
+def test_slices_of_other_modalities_need_even_positions_as_well(modality, sop_class, is_stack):
+    uneven = [(0.0, 0.0, z) for z in (0, 2, 4, 7.3, 9, 11, 14.1, 16, 18)]
+    stack = volume(modality, sop_class=sop_class, positions=uneven)
+    assert codes(slice_spacing.uneven_spacing(series(stack))) == (["GEO-006"] if is_stack else [])
+    lost = volume(modality, sop_class=sop_class, ImagePositionPatient=None)
+    assert codes(plane_geometry.missing_geometry(series(lost))) == (["GEO-001"] if is_stack else [])
 
 
 @pytest.mark.parametrize("modality", ["CT", "MR", "PT"])
