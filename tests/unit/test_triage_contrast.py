@@ -103,6 +103,19 @@ def test_an_agent_that_only_begins_like_none_is_one(value):
     assert [line["supports"] for line in lines] == ["CE"]
 
 
+@pytest.mark.parametrize(
+    ("route", "is_elsewhere"),
+    [
+        ("Oral", True), ("Per rectum", True), ("Intra-articular route", True), ("Intravesical", True), ("Per ostomy", True),
+        ("Intraperitoneal route", True), ("Intrathecal route", True), ("Intravenous route", False),
+    ],
+)  # fmt: skip
+def test_a_coded_route_outside_the_veins_is_noted(route, is_elsewhere):
+    way = header({"CodeMeaning": route})
+    given = volume("CT", ContrastBolusAgent="Iohexol", ContrastBolusAdministrationRouteSequence=[way])
+    assert codes(contrast_agent.other_routes(series(given))) == (["CON-008"] if is_elsewhere else [])
+
+
 def test_no_oral_agent_says_nothing_of_the_veins():
     assert fact(judged(ContrastBolusAgent="NO ORAL"))["label"] == "UNKNOWN"
 
