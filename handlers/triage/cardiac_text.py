@@ -12,12 +12,15 @@ _METHOD = (
     r"(?:asir\S*|ss|ar|admire|safire|idose\S*|imr|veo|aidr\S*|aice|piqe|clear\s?view|karl|intelli\S*|dlir\S*"
     r"|true\s?fidelity|adaptive)"
 )
-_OTHER = r"(?:dose|mas?|tube\s?current|kv|of|iod\S*|stenosis|contrast|zoom|fov|filling|blend\S*|o2|co2|in|ex)"
+_OTHER = r"(?:dose|mas?|tube\s?current|iod\S*|stenosis|zoom|fov|filling|blend\S*|o2|co2|in|ex)"
+_BEHIND = (
+    rf"(?:kv|of|contrast|{_OTHER})"  # "75% of RR"; but "120 kV 75%" and "with contrast 75%" name a phase
+)
 _NUMBER = r"\d{1,3}(?:\.\d)?"
 FOREIGN = re.compile(
     rf"{_NUMBER}\s*%\s*{_METHOD}\W{{0,2}}{_NUMBER}\s*%"  # one of the two is the phase, and nothing says which
     rf"|(?<![a-z0-9]){_METHOD}(?:\W{{0,2}}\d)?\W{{0,2}}{_NUMBER}\s*%|{_NUMBER}\s*%\s*{_METHOD}(?![a-z])"
-    rf"|{_NUMBER}\s*%\s*{_OTHER}(?![a-z])|(?<![a-z0-9]){_OTHER}\W{{0,2}}{_NUMBER}\s*%"
+    rf"|{_NUMBER}\s*%\s*{_BEHIND}(?![a-z])|(?<![a-z0-9]){_OTHER}\W{{0,2}}{_NUMBER}\s*%"
 )
 RANGE = re.compile(r"(?<!\d)(\d{1,3})\s*%?\s*-\s*(\d{1,3})\s*%|%\s*(\d{1,3})\s*-\s*(\d{1,3})")
 PERCENT = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s*%")

@@ -104,6 +104,8 @@ def test_private_elements_are_found_through_their_creator():
         ("DS_CorCTA 0.75 Br36 70%", 70),
         ("CTA 0% A", 0),
         ("Heart gated 75 %", 75),
+        ("CORONARY CTA W CONTRAST 75%", 75),
+        ("COR CTA 120 kV 75%", 75),
     ],
 )
 def test_a_description_of_a_heart_scan_may_name_the_phase(words, percent):
