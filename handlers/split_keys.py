@@ -78,6 +78,7 @@ def hard_keys(frames: Sequence[Frame]) -> list[dict[str, Key]]:
     keys = [_keys(frame) for frame in frames]
     for name in (*NUMBERS, "DiffusionBValue"):
         _merge(keys, name, _numbers_as_one)
+    _complete_hounsfield(keys)
     _merge(keys, "PixelSpacing", _spacings_as_one)
     _merge(keys, "ImageOrientationPatient", _orientations_as_one)
     return keys
@@ -229,6 +230,14 @@ def _merge(keys: list[dict[str, Key]], name: str, as_one: Callable[[list[Key]], 
     for key in keys:
         if key.get(name) is not None:
             key[name] = representative[key[name]]
+
+
+def _complete_hounsfield(keys: list[dict[str, Key]]) -> None:
+    """Take an absent RescaleType of CT as HU where all that state one state HU; PS3.3 C.8.2.1.1.2."""
+    own = [key for key in keys if "respiratory_bin" in key]  # of CT alone
+    if {key["RescaleType"] for key in own} == {None, "HU"}:
+        for key in own:
+            key["RescaleType"] = "HU"
 
 
 def _numbers_as_one(values: list[Key]) -> dict[Key, Key]:

@@ -46,11 +46,13 @@ class UngatedHeart:
         found = []
         for volume in measured(series, "CT"):
             frame = volume.frames[0]
-            told = cardiac_text.read(header.text(frame, "SeriesDescription"))
+            words = header.text(frame, "SeriesDescription")
+            told = cardiac_text.read(words)
             is_told = told.percent is not None or told.time_ms is not None or told.is_range
+            is_told = is_told or cardiac_text.names_gating(words)
             is_cardiac = cardiac_sources.is_cardiac(frame)
             if cardiac_beat.technique(frame) == cardiac_beat.NOT_GATED and is_told and is_cardiac:
-                message = "the synchronization technique is NONE, but the description names a heart phase"
+                message = "the synchronization technique is NONE, but the description speaks of gating"
                 evidence = {"CardiacSynchronizationTechnique": cardiac_beat.NOT_GATED}
                 found.append(volume_finding(volume, "GAT-005", Severity.REVIEW, message, **evidence))
             elif _is_silent(volume, frame) and not told.is_range and is_cardiac:

@@ -39,6 +39,16 @@ CARDIAC = (
     "r r", "ecg*", "ekg*",
 )  # fmt: skip
 
+GATED = (
+    "gated", "gating", "retrospective*", "prospective*", "retrospektiv*", "prospektiv*", "ecg*", "ekg*",
+    "triggered", "getriggert*",
+)  # fmt: skip
+NOT_GATED = (
+    "non gated", "not gated", "no gating", "without gating", "non ecg*", "no ecg*", "without ecg*",
+    "w o ecg*", "wo ecg*", "ohne ekg*", "ohne gating", "kein ekg*", "sans ecg*", "sin ecg*", "senza ecg*",
+    "bez ekg*",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class CardiacText:
@@ -73,6 +83,11 @@ def read(text: str) -> CardiacText:
 def names_the_heart(text: str) -> bool:
     """Say whether a text speaks of the heart or its gating."""
     return bool(first(text, CARDIAC))
+
+
+def names_gating(text: str) -> bool:
+    """Say whether a text claims that the scan was synchronized with the heart."""
+    return bool(first(text, GATED)) and not first(text, NOT_GATED)
 
 
 def _phase(stated: str) -> float | None:

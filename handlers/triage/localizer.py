@@ -72,7 +72,7 @@ def unstated_localizer(series: Series) -> list[Finding]:
     """Find images that look like localizers without saying so (TRI-LOC-002).
 
     CT: up to three images whose plane is not axial, or a sagittal or coronal plane without slice
-    thickness. MR: few images in three or more directions.
+    thickness. MR: few images in three or more directions, those counted that are too few for a volume.
     """
     silent = [volume for volume in series.volumes if _may_be_localizer(volume)]
     found = [
@@ -81,7 +81,7 @@ def unstated_localizer(series: Series) -> list[Finding]:
         if volume.modality == "CT" and (reason := _ct_reason(volume))
     ]
     mr = [volume for volume in silent if volume.modality == "MR"]
-    frames = [frame for volume in mr for frame in volume.frames]
+    frames = [frame for volume in mr for frame in volume.frames] + _left_out(series)
     directions = _directions(frames[: FEW_MR + 1])
     if len(frames) <= FEW_MR and len(directions) >= 3:
         reason = f"{len(frames)} images in {len(directions)} directions, as in a planning scan"
@@ -90,6 +90,13 @@ def unstated_localizer(series: Series) -> list[Finding]:
             for volume in mr
         ]
     return found
+
+
+def _left_out(series: Series) -> list[Frame]:
+    """Return the MR images that are in no volume and do not say that they are localizers."""
+    inside = {each.sop_instance_uid for volume in series.volumes for each in volume.instances}
+    rest = (Frame(each) for each in series.instances if each.sop_instance_uid not in inside)
+    return [each for each in rest if header.text(each, "Modality") == "MR" and not _statement((each,))]
 
 
 def _may_be_localizer(volume: Volume) -> bool:

@@ -102,7 +102,9 @@ def _delay(start: float, acquired: datetime, others: list[float]) -> Injection:
 
 @lru_cache(maxsize=4096)
 def _moment(stated: str, date: str, time: str) -> datetime | None:
-    plain = stated.partition("+")[0].partition("-")[0] if stated else date + time
+    plain = stated.partition("+")[0].partition("-")[0]
+    if len(plain.partition(".")[0]) not in FORMATS:  # absent, or a date alone, which tells no time
+        plain = date + time
     whole, _, fraction = plain.partition(".")
     if len(whole) not in FORMATS or not whole.isdigit():
         return None

@@ -9,7 +9,9 @@ from handlers.triage import header
 from handlers.triage.words import words
 
 QUALITY_FLAGS = ("QualityControlSubject", "QualityControlImage")
-PHANTOM_NAME = re.compile(r" (phantom\w*|fantom\w*|qa|qc|qs|test|daily|acceptance|constancy|konstanz\w*) ")
+PHANTOM_NAME = re.compile(
+    r" (\w*phantom\w*|\w*fantom\w*|qa|qc|qs|test|daily|acceptance|constancy|konstanz\w*) "
+)
 HUMAN = ("homo sapiens", "human")
 
 

@@ -170,7 +170,16 @@ def test_statements_may_differ_by_five_percent_of_the_circle(first, second, expe
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("HEART", "GAT-004"), ("HEART 75%", "GAT-005"), ("HEART 300ms", "GAT-005"), ("HEART 0-90%", "GAT-005")],
+    [
+        ("HEART", "GAT-004"),
+        ("HEART 75%", "GAT-005"),
+        ("HEART 300ms", "GAT-005"),
+        ("HEART 0-90%", "GAT-005"),
+        ("Herz ECG gated", "GAT-005"),
+        ("HEART RETROSPECTIVE", "GAT-005"),
+        ("HEART NON-GATED", "GAT-004"),
+        ("HEART W/O ECG", "GAT-004"),
+    ],
 )
 def test_technique_none_contradicts_every_way_to_name_a_phase(words, expected):
     made = volume("CT", SeriesDescription=words, CardiacSynchronizationTechnique="NONE", **HEART)

@@ -68,6 +68,8 @@ def test_one_patient_with_gaps_in_the_header_is_no_conflict():
         {"QualityControlSubject": "YES"},
         {"QualityControlImage": "YES"},
         {"PatientName": "Phantom^Head"},
+        {"PatientName": "ACRPHANTOM"},
+        {"PatientID": "Wasserphantom1"},
         {"PatientID": "QA_2026"},
     ],
 )

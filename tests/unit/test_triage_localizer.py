@@ -8,7 +8,7 @@ import pytest
 
 from handlers.model import Severity, Volume
 from handlers.triage import bolus_tracking, localizer
-from triage_cases import AXIAL, CORONAL, SAGITTAL, codes, only, series, volume
+from triage_cases import AXIAL, CORONAL, SAGITTAL, codes, instance, only, series, volume
 
 BASIC_TEXT_SR = "1.2.840.10008.5.1.4.1.1.88.11"
 
@@ -99,6 +99,26 @@ def test_few_mr_images_in_three_directions_are_held():
         for k, c in enumerate((AXIAL, CORONAL, SAGITTAL))
     ]
     assert codes(localizer.unstated_localizer(series(*three))) == ["TRI-LOC-002"] * 3
+
+
+@pytest.mark.parametrize(
+    ("modality", "others", "expected"),
+    [
+        ("MR", (CORONAL, SAGITTAL), ["TRI-LOC-002"]),
+        ("MR", (CORONAL, CORONAL), []),
+        ("MR", (CORONAL, SAGITTAL) * 7, []),  # 17 images: more than a planning scan has
+        ("OT", (CORONAL, SAGITTAL), []),
+    ],
+)
+def test_mr_images_that_are_in_no_volume_count_as_well(modality, others, expected):
+    rest = tuple(
+        instance(
+            name=("rest", k), Modality=modality, ImageOrientationPatient=each, ImagePositionPatient=[0, 0, 0]
+        )
+        for k, each in enumerate(others)
+    )
+    axial = volume("MR", slices=3, ImageOrientationPatient=AXIAL)
+    assert codes(localizer.unstated_localizer(series(axial, loose=rest))) == expected
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_ge_adds_milliseconds_to_the_time_of_the_first_pass(delta_ms, times, exp
         ("20260102120130.25", datetime(2026, 1, 2, 12, 1, 30, 250000)),  # noqa: DTZ001
         ("20260102120130.25+0100", datetime(2026, 1, 2, 12, 1, 30, 250000)),  # noqa: DTZ001
         ("20260102120130-0500", datetime(2026, 1, 2, 12, 1, 30)),  # noqa: DTZ001
-        ("20260102", None),
+        ("20260102", datetime(2026, 1, 2, 12, 1)),  # noqa: DTZ001 - the date alone: AcquisitionTime tells the rest
     ],
 )
 def test_a_date_with_time_is_preferred(stated, expected):

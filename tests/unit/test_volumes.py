@@ -336,6 +336,17 @@ def test_private_b_values_are_hard_keys(tmp_path: Path, group, creator, element)
     ]
 
 
+@pytest.mark.parametrize(("stated", "count"), [("HU", 1), ("US", 2)])
+def test_an_absent_rescale_type_of_ct_is_hu(tmp_path: Path, stated: str, count: int) -> None:
+    scan = data.ct_series(slices=10, rows=8, columns=8, series_uid=SERIES)
+    for number, each in enumerate(scan):
+        each.RescaleType = stated
+        if number % 2:
+            del each.RescaleType
+    found = volumes_of(tmp_path, scan).volumes
+    assert [len(volume.frames) for volume in found] == [10 // count] * count
+
+
 def test_enhanced_diffusion_is_split_by_b_value(tmp_path: Path) -> None:
     image = data.enhanced_mr(slices=5, volumes=({"DiffusionBValue": 0.0}, {"DiffusionBValue": 1000.0}))
     series = volumes_of(tmp_path, [image])
