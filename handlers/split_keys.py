@@ -78,7 +78,7 @@ def hard_keys(frames: Sequence[Frame]) -> list[dict[str, Key]]:
     keys = [_keys(frame) for frame in frames]
     for name in (*NUMBERS, "DiffusionBValue"):
         _merge(keys, name, _numbers_as_one)
-    _complete_hounsfield(keys)
+    _complete_hounsfield(frames, keys)
     _merge(keys, "PixelSpacing", _spacings_as_one)
     _merge(keys, "ImageOrientationPatient", _orientations_as_one)
     return keys
@@ -232,12 +232,25 @@ def _merge(keys: list[dict[str, Key]], name: str, as_one: Callable[[list[Key]], 
             key[name] = representative[key[name]]
 
 
-def _complete_hounsfield(keys: list[dict[str, Key]]) -> None:
-    """Take an absent RescaleType of CT as HU where all that state one state HU; PS3.3 C.8.2.1.1.2."""
-    own = [key for key in keys if "respiratory_bin" in key]  # of CT alone
-    if {key["RescaleType"] for key in own} == {None, "HU"}:
-        for key in own:
+def _complete_hounsfield(frames: Sequence[Frame], keys: list[dict[str, Key]]) -> None:
+    """Take an absent RescaleType of CT as HU where all that state one state HU; PS3.3 C.8.2.1.1.2.
+
+    Not where both are at one position: those are images of two kinds, not slices of one stack.
+    """
+    own = [(frame, key) for frame, key in zip(frames, keys, strict=True) if "respiratory_bin" in key]  # of CT
+    if {key["RescaleType"] for _, key in own} != {None, "HU"}:
+        return
+    places = {
+        stated: {_place(f) for f, key in own if key["RescaleType"] == stated} for stated in (None, "HU")
+    }
+    if places[None].isdisjoint(places["HU"]):
+        for _, key in own:
             key["RescaleType"] = "HU"
+
+
+def _place(frame: Frame) -> tuple[float, ...] | None:
+    placed = geometry.orientation_and_position(frame)
+    return None if placed is None else tuple(round(float(each), 3) for each in placed[1])
 
 
 def _numbers_as_one(values: list[Key]) -> dict[Key, Key]:

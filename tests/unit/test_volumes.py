@@ -347,6 +347,15 @@ def test_an_absent_rescale_type_of_ct_is_hu(tmp_path: Path, stated: str, count: 
     assert [len(volume.frames) for volume in found] == [10 // count] * count
 
 
+def test_an_absent_rescale_type_at_the_positions_of_a_stated_one_is_another_volume(tmp_path: Path) -> None:
+    stated = data.ct_series(slices=4, rows=8, columns=8, series_uid=SERIES, name="stated")
+    absent = data.ct_series(slices=4, rows=8, columns=8, series_uid=SERIES, name="absent")
+    for one, other in zip(stated, absent, strict=True):
+        one.RescaleType = "HU"
+        del other.RescaleType
+    assert [len(each.frames) for each in volumes_of(tmp_path, stated + absent).volumes] == [4, 4]
+
+
 def test_enhanced_diffusion_is_split_by_b_value(tmp_path: Path) -> None:
     image = data.enhanced_mr(slices=5, volumes=({"DiffusionBValue": 0.0}, {"DiffusionBValue": 1000.0}))
     series = volumes_of(tmp_path, [image])
