@@ -90,7 +90,7 @@ def one_round(node: TemporaryNode) -> list[float]:
         for thread in threads:
             thread.join(30)
     assert max(lasted) <= CUT_S
-    await_that(lambda: Usage.of(pid).is_within(base), f"threads and descriptors as in {base}", CUT_S)
+    await_that(lambda: Usage.of(pid).is_within(base), f"threads and descriptors as in {base}")
     return took
 
 
